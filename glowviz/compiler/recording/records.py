@@ -1,0 +1,98 @@
+"""What a pass leaves behind besides its result: every firing with its reason, every refusal with its condition."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Literal
+
+EXAMPLES = 100
+"""Refusals kept by name per (rule, reason); the count goes on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One firing of one rule: which nodes (or instructions, buffers) went and came, and why."""
+
+    rule: str
+    anchor: str
+    reason: str
+    removed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    continues: Mapping[str, str] = field(default_factory=dict)
+    """Old name to the name of the box that continues it on screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule that did not fire at a node: `keep` = pattern matched, condition failed; `miss` = pattern broken.
+
+    For a miss, `expected` and `found` tell the neighbours, `stranger` names the value that was in the way.
+    """
+
+    rule: str
+    anchor: str
+    kind: Literal["keep", "miss"]
+    reason: str
+    expected: str = ""
+    found: str = ""
+    stranger: str = ""
+
+
+@dataclass
+class RefusalGroup:
+    """All refusals of one rule for one reason (names in it replaced), counted, the first ones kept."""
+
+    rule: str
+    kind: str
+    pattern: str
+    count: int = 0
+    examples: list[Refusal] = field(default_factory=list)
+
+
+class PassLog:
+    """Collects what happens during one pass; the records of a pass are part of its contract, not logging."""
+
+    def __init__(self) -> None:
+        self.changes: list[Change] = []
+        self.groups: dict[tuple[str, str, str], RefusalGroup] = {}
+        self.tried = 0
+        """Anchors looked at."""
+        self._seen: set[tuple[str, str, str]] = set()
+
+    def change(self, change: Change) -> None:
+        self.changes.append(change)
+
+    def refuse(self, refusal: Refusal, pattern: str) -> None:
+        """Keep a refusal once per rule, node and reason; `pattern` is the reason without names, for grouping."""
+        key = (refusal.rule, refusal.anchor, refusal.reason)
+        if key in self._seen:
+            return
+        self._seen.add(key)
+        group = self.groups.setdefault(
+            (refusal.rule, refusal.kind, pattern), RefusalGroup(refusal.rule, refusal.kind, pattern)
+        )
+        group.count += 1
+        if len(group.examples) < EXAMPLES:
+            group.examples.append(refusal)
+
+
+_CURRENT: ContextVar[PassLog] = ContextVar("glowviz_pass_log")
+
+
+def log() -> PassLog:
+    """The log of the pass that runs now; outside of a pass a new one that nobody reads."""
+    return _CURRENT.get(None) or PassLog()
+
+
+@contextmanager
+def logging_to(target: PassLog) -> Iterator[PassLog]:
+    """Send what passes record to `target` while the block runs."""
+    token = _CURRENT.set(target)
+    try:
+        yield target
+    finally:
+        _CURRENT.reset(token)

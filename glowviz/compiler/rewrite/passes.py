@@ -1,0 +1,98 @@
+"""A pass is a function from one IR value to the next, registered with its level, its promise and its options."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from glowviz.compiler.recording.records import PassLog, logging_to
+from glowviz.compiler.rewrite.rules import Rule
+from glowviz.compiler.target import Target
+
+Level = Literal["graph", "lowered", "program"]
+"""graph: before lower or anywhere; lowered: only after lower; program: on the instruction program."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """One knob of a pass, as the command line and the app offer it."""
+
+    name: str
+    default: Any
+    kind: type
+
+
+@dataclass(frozen=True)
+class Pass:
+    """`function(ir, **options)` with what the pipeline, the app and the docs need to know about it."""
+
+    name: str
+    function: Callable[..., Any]
+    level: Level
+    required: bool
+    tolerance: float
+    """Largest change of any value, relative to max |value|; 0 = keeps results bit for bit."""
+    summary: str
+    options: Mapping[str, Option] = field(default_factory=dict)
+    rules: tuple[Rule, ...] = ()
+    wants_target: bool = False
+
+    def run(self, ir: Any, target: Target | None = None, **options: Any) -> tuple[Any, PassLog]:
+        """The next IR and everything that was recorded on the way."""
+        unknown = set(options) - set(self.options)
+        if unknown:
+            known = ", ".join(self.options) or "none"
+            raise PassProblem(f"pass {self.name} has no option {sorted(unknown)[0]!r}; it has: {known}")
+        supplied = {"target": target} if self.wants_target else {}
+        with logging_to(PassLog()) as log:
+            return self.function(ir, **supplied, **options), log
+
+    @property
+    def promise(self) -> str:
+        return "exactly equal" if self.tolerance == 0 else f"equal within {self.tolerance:g} of max |value|"
+
+
+class PassProblem(ValueError):
+    """A pass, option, order or switch that cannot be; the text is for the user."""
+
+
+PASSES: dict[str, Pass] = {}
+"""Every pass by name."""
+
+
+def graph_pass(
+    *,
+    rules: tuple[Rule, ...] = (),
+    level: Level = "graph",
+    required: bool = False,
+    tolerance: float = 0.0,
+) -> Callable[[Callable[..., Any]], Pass]:
+    """Declare a Graph -> Graph pass; keyword-only parameters with defaults are its options."""
+    return lambda function: _register(function, level, required, tolerance, rules)
+
+
+def program_pass(
+    *, required: bool = False, tolerance: float = 0.0
+) -> Callable[[Callable[..., Any]], Pass]:
+    """Declare a Program -> Program pass."""
+    return lambda function: _register(function, "program", required, tolerance, ())
+
+
+def _register(
+    function: Callable[..., Any], level: Level, required: bool, tolerance: float, rules: tuple[Rule, ...]
+) -> Pass:
+    hints = typing.get_type_hints(function)
+    parameters = list(inspect.signature(function).parameters.values())[1:]
+    wants_target = any(hints.get(p.name) in (Target, Target | None) for p in parameters)
+    options = {
+        p.name: Option(p.name, p.default, hints.get(p.name, str))
+        for p in parameters
+        if p.kind is p.KEYWORD_ONLY and hints.get(p.name) not in (Target, Target | None)
+    }
+    summary = inspect.cleandoc(function.__doc__ or "")
+    made = Pass(function.__name__, function, level, required, tolerance, summary, options, rules, wants_target)
+    PASSES[made.name] = made
+    return made
