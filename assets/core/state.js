@@ -1,0 +1,127 @@
+// The one state every pane shares: what is open, what is selected, how it is shown; the address bar mirrors it.
+
+const DEFAULTS = {
+  recording: null,      // id, or null on the start page
+  at: 0,                // snapshot on the canvas
+  base: null,           // snapshot it is compared with; null = the one before
+  selected: null,       // value name
+  colour: "Family",
+  colourChosen: false,  // true once the person has picked a mode; until then passes switch to Change
+  fold: "blocks",
+  opened: [],           // unfolded blocks, by name
+  constants: false,
+  focus: false,         // draw only what is within 2 steps of the selection
+  tab: "overview",
+  dock: null,           // null = closed, else the left tab
+  dock2: null,          // the right tab, or null
+  left: 300, right: 340, dockHeight: 300,
+  hideLeft: false, hideRight: false,
+  theme: null,          // "light" | "dark"; null follows the system
+  projector: false,
+  version: 0,           // grows when the recording has changed on the server
+};
+const REMEMBERED = ["left", "right", "dockHeight", "hideLeft", "hideRight", "theme", "projector"];
+const LINKED = ["recording", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2"];
+const STORAGE = "glowviz.view";
+
+let current = { ...DEFAULTS };
+const listeners = new Set();
+const undoable = [];
+
+export function state() {
+  return { ...current };
+}
+
+// Calls `listener(state, changed)` whenever one of `keys` changes; returns a function that stops it.
+export function subscribe(keys, listener) {
+  const entry = { keys: new Set(keys), listener };
+  listeners.add(entry);
+  return () => listeners.delete(entry);
+}
+
+// Changes several fields at once, tells the listeners of those that differ, and writes the address.
+export function update(changes, { undo = true, push = false } = {}) {
+  const changed = Object.keys(changes).filter((key) => !same(current[key], changes[key]));
+  if (!changed.length) return;
+  const before = Object.fromEntries(changed.map((key) => [key, current[key]]));
+  if (undo && changed.some((key) => LINKED.includes(key))) undoable.push(before);
+  if (undoable.length > 100) undoable.shift();
+  current = { ...current, ...changes };
+  remember();
+  if (changed.some((key) => LINKED.includes(key))) writeAddress(push);
+  const set = new Set(changed);
+  for (const entry of [...listeners]) {
+    if (changed.some((key) => entry.keys.has(key))) entry.listener(state(), set);
+  }
+}
+
+// Takes back the last change of what is shown.
+export function undo() {
+  const before = undoable.pop();
+  if (before) update(before, { undo: false });
+  return Boolean(before);
+}
+
+function same(one, other) {
+  return one === other || (Array.isArray(one) && Array.isArray(other) && JSON.stringify(one) === JSON.stringify(other));
+}
+
+function remember() {
+  try {
+    localStorage.setItem(STORAGE, JSON.stringify(Object.fromEntries(REMEMBERED.map((key) => [key, current[key]]))));
+  } catch {
+    // A private window or an exported file page may refuse storage; the view then simply starts afresh.
+  }
+}
+
+function writeAddress(push) {
+  const query = new URLSearchParams();
+  for (const key of LINKED) {
+    if (!same(current[key], DEFAULTS[key])) query.set(key, typeof current[key] === "string" ? current[key] : JSON.stringify(current[key]));
+  }
+  const address = `${location.pathname}${query.size ? "?" + query : ""}${location.hash}`;
+  if (location.protocol === "file:") return;
+  history[push ? "pushState" : "replaceState"](null, "", address);
+}
+
+// Reads what the last visit left and what the address says; the address wins.
+export function restore() {
+  try {
+    const kept = JSON.parse(localStorage.getItem(STORAGE) || "{}");
+    for (const key of REMEMBERED) if (key in kept && typeof kept[key] === typeof (DEFAULTS[key] ?? "")) current[key] = kept[key];
+  } catch {
+    // Unreadable storage is the same as none.
+  }
+  readAddress();
+}
+
+function readAddress() {
+  const query = new URLSearchParams(location.search);
+  for (const key of LINKED) {
+    const text = query.get(key);
+    if (text === null) { current[key] = DEFAULTS[key]; continue; }
+    const value = DEFAULTS[key] === null || typeof DEFAULTS[key] === "string" ? text : parse(text);
+    if (key === "at" || key === "base") current[key] = Number.isInteger(Number(text)) ? Number(text) : DEFAULTS[key];
+    else if (key === "opened") current[key] = Array.isArray(value) ? value.map(String) : [];
+    else if (typeof DEFAULTS[key] === "boolean") current[key] = value === true;
+    else current[key] = text;
+  }
+  if (query.has("colour")) current.colourChosen = true;
+  if (current.recording !== null && !/^[0-9a-f]{32}$/.test(current.recording)) current.recording = null;
+}
+
+function parse(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
+}
+
+window.addEventListener("popstate", () => {
+  const before = { ...current };
+  readAddress();
+  const now = current;
+  current = before;
+  update(Object.fromEntries(LINKED.map((key) => [key, now[key]])), { undo: false });
+});

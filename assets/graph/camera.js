@@ -1,0 +1,75 @@
+// Where the person looks: world point at the top left of the canvas and the zoom; all moves keep it in reach.
+
+const MAX_ZOOM = 4;
+const MARGIN = 24;
+
+export class Camera {
+  constructor() {
+    this.x = 0;
+    this.y = 0;
+    this.k = 1;
+    this.width = 1;
+    this.height = 1;
+    this.size = [1, 1];
+  }
+
+  get smallest() {
+    return Math.min(0.2, this.fitting() * 0.8);
+  }
+
+  fitting() {
+    return Math.min((this.width - 2 * MARGIN) / this.size[0], (this.height - 2 * MARGIN) / this.size[1]);
+  }
+
+  // 100 % from the top when it nearly fits or is far too big to read as a whole, else all of it.
+  start() {
+    const all = this.fitting();
+    this.k = all >= 1 || all < 0.55 ? 1 : Math.max(all, 0.05);
+    this.x = this.size[0] / 2 - this.width / 2 / this.k;
+    const spare = this.height / this.k - this.size[1];
+    this.y = spare > 0 ? -spare / 2 : -MARGIN / this.k;
+  }
+
+  fit() {
+    this.k = Math.min(1, Math.max(this.fitting(), 0.001));
+    this.x = this.size[0] / 2 - this.width / 2 / this.k;
+    this.y = this.size[1] / 2 - this.height / 2 / this.k;
+  }
+
+  pan(dx, dy) {
+    this.x += dx / this.k;
+    this.y += dy / this.k;
+    this.limit();
+  }
+
+  // Zooms by `factor`, keeping the world under screen point (sx, sy) where it is.
+  zoom(factor, sx, sy) {
+    const k = Math.max(this.smallest, Math.min(MAX_ZOOM, this.k * factor));
+    this.x += sx / this.k - sx / k;
+    this.y += sy / this.k - sy / k;
+    this.k = k;
+    this.limit();
+  }
+
+  // Moves as little as possible so that the box is inside with some room around it.
+  reveal(x, y, w, h) {
+    const room = Math.min(60 / this.k, this.width / this.k / 4);
+    const wide = this.width / this.k, high = this.height / this.k;
+    if (x - room < this.x) this.x = x - room;
+    else if (x + w + room > this.x + wide) this.x = Math.min(x - room, x + w + room - wide);
+    if (y - room < this.y) this.y = y - room;
+    else if (y + h + room > this.y + high) this.y = Math.min(y - room, y + h + room - high);
+  }
+
+  centre(x, y) {
+    this.x = x - this.width / 2 / this.k;
+    this.y = y - this.height / 2 / this.k;
+    this.limit();
+  }
+
+  limit() {
+    const wide = this.width / this.k, high = this.height / this.k;
+    this.x = Math.max(-wide * 0.8, Math.min(this.size[0] - wide * 0.2, this.x));
+    this.y = Math.max(-high * 0.8, Math.min(this.size[1] - high * 0.2, this.y));
+  }
+}

@@ -1,0 +1,35 @@
+// One frame: world to screen, back to front, with what is selected on top.
+
+import { drawBoxes, drawFrames, drawOutline } from "./boxes.js";
+import { drawEdges, drawPicked, drawStubNames } from "./edges.js";
+import { FRAME } from "./scene.js";
+
+// `area` is {x, y, k, width, height} in CSS px at world point (x, y); returns how many boxes were drawn.
+export function drawScene(context, scene, area, ratio, view) {
+  const { look, colours, marks, near, only, fade } = view;
+  const k = area.k;
+  context.setTransform(1, 0, 0, 1, 0, 0);
+  context.fillStyle = colours.canvas;
+  context.fillRect(0, 0, area.width * ratio, area.height * ratio);
+  const scale = k * ratio;
+  context.setTransform(scale, 0, 0, scale, Math.round(-area.x * scale), Math.round(-area.y * scale));
+  context.textBaseline = "alphabetic";
+  context.textAlign = "left";
+  const window = { left: area.x - 20, top: area.y - 20, right: area.x + area.width / k + 20, bottom: area.y + area.height / k + 20 };
+  drawFrames(context, scene, window, k, colours);
+  drawEdges(context, scene, window, k, colours, { only, skip: near && near.edges, alpha: near ? 0.6 : 1 });
+  drawStubNames(context, scene, window, k, colours);
+  const dim = near ? (box) => (near.boxes.has(box) ? 1 : 0.6) : null;
+  const drawn = drawBoxes(context, scene, window, k, look, colours, marks, { only, dim, fade });
+  if (near) drawPicked(context, scene, near.edges, k, colours);
+  return drawn;
+}
+
+// What changes with every mouse move: hovered and selected outlines, drawn over the frame or the cached picture.
+export function drawOver(context, scene, area, ratio, { colours, selected, hovered, problem }) {
+  const scale = area.k * ratio;
+  context.setTransform(scale, 0, 0, scale, Math.round(-area.x * scale), Math.round(-area.y * scale));
+  if (hovered >= 0 && hovered !== selected) drawOutline(context, scene, hovered, area.k, colours.accent, 1);
+  if (selected >= 0) drawOutline(context, scene, selected, area.k, colours.accent, scene.kind[selected] === FRAME ? 1.5 : 2);
+  if (problem >= 0) drawOutline(context, scene, problem, area.k, colours.changes[2], 3);
+}

@@ -1,0 +1,63 @@
+// The canvas' own bar, its legend and the chips that say what is hidden.
+
+import { button, el, icon, replace } from "../core/dom.js";
+import { state, subscribe, update } from "../core/state.js";
+import { MODES } from "./colour.js";
+
+const FOLDS = [["blocks", "Blocks"], ["scopes", "Name scopes"], ["none", "Nothing"]];
+
+export function toolbar(view) {
+  const title = el("span.where", {}, "");
+  const colour = choice("colour", MODES.map((mode) => [mode, mode]), (mode) => update({ colour: mode, colourChosen: true }));
+  const fold = choice("fold", FOLDS, (value) => update({ fold: value, opened: [] }));
+  const zoom = el("button.zoom", { type: "button", title: "Back to 100 % (0)", onclick: () => { view.camera.zoom(1 / view.camera.k, view.camera.width / 2, view.camera.height / 2); view.moved(); } }, "100 %");
+  const fit = el("button.bare", { type: "button", title: "Fit the whole graph (f)", "aria-label": "Fit the whole graph", onclick: () => { view.camera.fit(); view.moved(); } }, icon("fit"));
+  const element = el("div.canvas-bar", {}, title, el("span.space"), colour.element, fold.element, fit, zoom);
+  const legend = el("div.legend", { role: "note", "aria-label": "What the colours mean" });
+  const chips = el("div.chips");
+  subscribe(["colour"], () => colour.set(state().colour));
+  subscribe(["fold"], () => fold.set(state().fold));
+  colour.set(state().colour);
+  fold.set(state().fold);
+  return {
+    element, legend, chips, title,
+    zoom: (k) => { zoom.textContent = `${Math.round(k * 100)} %`; },
+    show: (scene, look, colours) => {
+      replace(legend, look.missing ? el("span.muted", {}, look.missing) : look.entries.map((entry) => legendEntry(entry, colours)));
+      replace(chips, crumbs(scene), scene.hidden.map((one) => hiddenChip(one)), folded(scene));
+    },
+  };
+}
+
+function choice(label, options, onchange) {
+  const select = el("select", { "aria-label": label, onchange: () => onchange(select.value) },
+    options.map(([value, text]) => el("option", { value }, text)));
+  return { element: el("label.choice", {}, el("span.muted", {}, `${label}:`), select), set: (value) => { select.value = value; } };
+}
+
+function legendEntry(entry, colours) {
+  if (entry.ramp) {
+    const ramp = el("span.ramp", { style: { background: `linear-gradient(90deg, ${colours["heat-low"]}, ${colours["heat-high"]})` } });
+    return el("span.entry", {}, entry.low, ramp, entry.high);
+  }
+  const sign = icon(entry.icon, 12);
+  sign.style.color = entry.colour;
+  return el(`span.entry${entry.faint ? ".faint" : ""}`, {}, sign, entry.label);
+}
+
+function crumbs(scene) {
+  const trail = scene.payload.breadcrumb || [];
+  return trail.length > 1 ? el("span.chip", {}, trail.join(" / ")) : null;
+}
+
+function hiddenChip({ what, count }) {
+  const shown = state().constants;
+  return el("button.chip", { type: "button", title: shown ? `Hide ${what}` : `Show ${what}`, onclick: () => update({ constants: !shown }) },
+    icon("eye", 12), `${count.toLocaleString("en-US")} ${what} ${shown ? "shown" : "hidden"}`);
+}
+
+function folded(scene) {
+  const { opened } = state();
+  if (!opened.length) return null;
+  return button(`Fold ${opened.length} again`, () => update({ opened: [] }), { kind: "chip" });
+}

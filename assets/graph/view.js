@@ -1,0 +1,268 @@
+// The graph canvas: loads a scene, paints it within a frame, and turns pointer and keys into selection.
+
+import { get } from "../core/api.js";
+import { el, empty, failed, loading, replace } from "../core/dom.js";
+import { state, subscribe, update } from "../core/state.js";
+import { Bitmap } from "./bitmap.js";
+import { Camera } from "./camera.js";
+import { colouring } from "./colour.js";
+import { drawOver, drawScene } from "./draw.js";
+import { buildGrid, hit } from "./grid.js";
+import { Minimap } from "./minimap.js";
+import { forgetPalette, palette } from "./palette.js";
+import { pointer } from "./pointer.js";
+import { buildScene, neighbourhood } from "./scene.js";
+import { Stats } from "./stats.js";
+import { toolbar } from "./toolbar.js";
+import { sceneAddress } from "./source.js";
+
+const MANY = 2500;        // above this many boxes in sight, moving shifts a cached picture
+const SETTLE = 110;       // ms without movement before the picture is drawn sharp again
+const FADE = 160;
+
+export class GraphView {
+  constructor(element, marks, onselect = () => {}) {
+    this.element = element;
+    this.marks = marks;
+    this.onselect = onselect;
+    this.scene = null;
+    this.camera = new Camera();
+    this.bitmap = new Bitmap();
+    this.stats = new Stats();
+    this.hovered = -1;
+    this.fade = 1;
+    this.turn = 0;
+    this.build();
+    this.stops = [
+      subscribe(["recording", "at", "base", "fold", "opened", "constants"], () => this.load()),
+      subscribe(["selected", "focus"], () => this.picked()),
+      subscribe(["colour"], () => this.recolour()),
+      subscribe(["theme", "projector"], () => { forgetPalette(); this.recolour(); }),
+    ];
+    this.load();
+  }
+
+  build() {
+    this.canvas = el("canvas.graph-canvas", { tabindex: 0, role: "application", "aria-label": "Graph: no model open" });
+    this.context = this.canvas.getContext("2d", { alpha: false });
+    this.corner = el("canvas.minimap", { "aria-hidden": "true" });
+    this.tip = el("div.tip", { role: "tooltip", hidden: true });
+    this.cover = el("div.cover");
+    this.live = el("div.sr", { "aria-live": "polite" });
+    this.bar = toolbar(this);
+    this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.bar.chips, this.cover);
+    replace(this.element, this.bar.element, this.stage, this.live);
+    this.minimap = new Minimap(this.corner, (x, y) => { this.camera.centre(x, y); this.moved(); });
+    this.observer = new ResizeObserver(() => this.resize());
+    this.observer.observe(this.stage);
+    this.stopPointer = pointer(this);
+    this.resize();
+  }
+
+  destroy() {
+    this.stops.forEach((stop) => stop());
+    this.observer.disconnect();
+    this.stopPointer();
+  }
+
+  async load() {
+    const now = state();
+    const turn = (this.turn += 1);
+    if (!now.recording) {
+      this.scene = null;
+      replace(this.cover, empty("No model is open."));
+      return;
+    }
+    const slow = setTimeout(() => { if (!this.scene) replace(this.cover, loading("Drawing the graph")); }, 120);
+    try {
+      const [payload] = await Promise.all([get(sceneAddress(now)), document.fonts.load("600 12px Inter"), document.fonts.load("400 11px Inter")]);
+      if (turn === this.turn) this.show(payload);
+    } catch (error) {
+      if (turn === this.turn) replace(this.cover, failed(error, () => this.load()));
+    } finally {
+      clearTimeout(slow);
+    }
+  }
+
+  show(payload) {
+    const before = this.scene;
+    const anchor = before && before.payload.recording === payload.recording ? this.anchor() : null;
+    this.scene = buildScene(payload);
+    this.grid = buildGrid(this.scene);
+    this.hovered = -1;
+    this.camera.size = [Math.max(1, payload.size[0]), Math.max(1, payload.size[1])];
+    replace(this.cover, this.scene.count ? null : empty("This state has no nodes."));
+    if (!anchor || !this.keep(anchor)) this.camera.start();
+    this.recolour();
+    this.picked(false);
+    this.describe();
+    if (before && anchor) this.fadeIn();
+    document.documentElement.dataset.ready = "true";
+  }
+
+  // The box that must stay where it is when the next scene comes: the selected one, else the most central.
+  anchor() {
+    const box = this.selectedBox();
+    if (box >= 0 && this.inSight(box)) return this.place(box);
+    const cx = this.camera.x + this.camera.width / 2 / this.camera.k, cy = this.camera.y + this.camera.height / 2 / this.camera.k;
+    let best = -1, distance = Infinity;
+    for (const near of this.scene.solid) {
+      const away = Math.abs(this.scene.x[near] - cx) + Math.abs(this.scene.y[near] - cy);
+      if (away < distance) { best = near; distance = away; }
+    }
+    return best >= 0 ? this.place(best) : null;
+  }
+
+  place(box) {
+    return { name: this.scene.name[box], x: this.scene.x[box] - this.camera.x, y: this.scene.y[box] - this.camera.y };
+  }
+
+  keep(anchor) {
+    const box = this.scene.byName.get(anchor.name);
+    if (box === undefined) return Boolean(this.scene.count) && this.camera.fitting() < 1;
+    this.camera.x = this.scene.x[box] - anchor.x;
+    this.camera.y = this.scene.y[box] - anchor.y;
+    return true;
+  }
+
+  fadeIn() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches || !this.scene.state.includes(1)) return;
+    const begin = performance.now();
+    const tick = (time) => {
+      this.fade = Math.min(1, Math.max(0, (time - begin) / FADE));
+      this.bitmap.drop();
+      this.paint();
+      if (this.fade < 1) requestAnimationFrame(tick);
+    };
+    requestAnimationFrame(tick);
+  }
+
+  recolour() {
+    if (!this.scene) return;
+    const colours = palette();
+    this.scene.labels.clear();
+    this.look = colouring(this.scene, state().colour, colours, this.marks);
+    this.minimap.take(this.scene, this.look, colours, this.ratio);
+    this.bar.show(this.scene, this.look, colours);
+    this.redraw();
+  }
+
+  // Selection or focus changed: find its neighbours, and bring the box into sight when asked.
+  picked(follow = true) {
+    if (!this.scene) return;
+    const box = this.selectedBox();
+    this.near = box >= 0 ? neighbourhood(this.scene, box) : null;
+    this.only = state().focus && box >= 0 ? neighbourhood(this.scene, box, 2).boxes : null;
+    if (box >= 0 && follow && !this.inSight(box)) {
+      this.camera.reveal(this.scene.x[box], this.scene.y[box], this.scene.w[box], Math.min(this.scene.h[box], 60));
+    }
+    this.live.textContent = box >= 0 ? this.spoken(box) : "";
+    this.redraw();
+  }
+
+  selectedBox() {
+    const name = state().selected;
+    const box = this.scene && name !== null ? this.scene.byName.get(name) : undefined;
+    return box === undefined ? -1 : box;
+  }
+
+  inSight(box) {
+    const { x, y, k, width, height } = this.camera;
+    const s = this.scene;
+    return s.x[box] >= x && s.y[box] >= y && s.x[box] + s.w[box] <= x + width / k && s.y[box] + Math.min(s.h[box], 60) <= y + height / k;
+  }
+
+  select(name) {
+    update({ selected: name, ...(name !== null && ["overview", "changes"].includes(state().tab) ? { tab: "life" } : {}) });
+    this.onselect(name);
+  }
+
+  unfold(box) {
+    const name = this.scene.name[box];
+    const opened = state().opened;
+    if (this.scene.kind[box] === 1) update({ opened: [...opened, name] });
+    else if (this.scene.kind[box] === 2) update({ opened: opened.filter((other) => other !== name) });
+  }
+
+  boxAt(clientX, clientY) {
+    if (!this.scene) return -1;
+    const place = this.canvas.getBoundingClientRect();
+    const { x, y, k } = this.camera;
+    return hit(this.grid, this.scene, x + (clientX - place.left) / k, y + (clientY - place.top) / k);
+  }
+
+  resize() {
+    const place = this.stage.getBoundingClientRect();
+    this.ratio = window.devicePixelRatio || 1;
+    const first = this.camera.width <= 1;
+    const shift = first ? 0 : (place.width - this.camera.width) / 2 / this.camera.k;
+    this.camera.width = Math.max(1, place.width);
+    this.camera.height = Math.max(1, place.height);
+    this.canvas.width = Math.round(place.width * this.ratio);
+    this.canvas.height = Math.round(place.height * this.ratio);
+    this.canvas.style.width = `${place.width}px`;
+    this.canvas.style.height = `${place.height}px`;
+    if (!this.scene) return;
+    if (first) this.camera.start(); else this.camera.x -= shift;
+    this.bitmap.drop();
+    this.paint();
+  }
+
+  redraw() {
+    this.bitmap.drop();
+    this.request();
+  }
+
+  moved() {
+    this.request();
+    clearTimeout(this.settling);
+    this.settling = setTimeout(() => { if (this.bitmap.sharpAt !== this.camera.k) this.bitmap.drop(); this.request(); }, SETTLE);
+  }
+
+  request() {
+    if (this.waiting) return;
+    this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.paint(); });
+  }
+
+  paint() {
+    if (!this.scene || !this.look) return;
+    const begin = performance.now();
+    const colours = palette();
+    const view = { look: this.look, colours, marks: this.marks, near: this.near, only: this.only, fade: this.fade };
+    const draw = (context, area, ratio) => drawScene(context, this.scene, area, ratio, view);
+    if (this.stats.drawn > MANY || this.scene.count > MANY) {
+      if (!this.bitmap.covers(this.camera)) this.stats.drawn = this.bitmap.take(this.camera, this.ratio, draw);
+      this.bitmap.show(this.context, this.camera, this.ratio, colours.canvas);
+    } else this.stats.drawn = draw(this.context, this.camera, this.ratio);
+    drawOver(this.context, this.scene, this.camera, this.ratio, {
+      colours, selected: this.selectedBox(), hovered: this.hovered, problem: this.scene.byName.get(this.scene.payload.problem) ?? -1,
+    });
+    this.minimap.show(this.camera, colours, this.ratio);
+    this.bar.zoom(this.camera.k);
+    this.stats.frame(performance.now() - begin);
+  }
+
+  spoken(box) {
+    const s = this.scene;
+    const change = this.marks.changes[s.state[box]].key;
+    return `${s.title[box]}, ${s.op[box]}, ${s.detail[box]}${change === "same" ? "" : ", " + change}`;
+  }
+
+  describe() {
+    const s = this.scene;
+    const touched = s.state.reduce((sum, one) => sum + (one ? 1 : 0), 0);
+    this.canvas.setAttribute("aria-label", `Graph with ${s.solid.length} boxes and ${s.edges.count} edges, ${touched} changed. Arrow keys walk along edges.`);
+  }
+
+  // What tests and the exported page may ask: every box with its place in the window.
+  nodes() {
+    if (!this.scene) return [];
+    const place = this.canvas.getBoundingClientRect();
+    const { x, y, k } = this.camera;
+    const s = this.scene;
+    return [...s.rowOrder].map((box) => ({
+      id: s.name[box], label: s.title[box], op: s.op[box], kind: s.kind[box], state: this.marks.changes[s.state[box]].key,
+      x: place.left + (s.x[box] - x) * k, y: place.top + (s.y[box] - y) * k, w: s.w[box] * k, h: s.h[box] * k,
+    }));
+  }
+}
