@@ -95,10 +95,12 @@ NOWHERE = Origin._get(None, ())
 class Payload:
     """The contents of a constant, kept as given (memory-mapped files stay mapped) and named by a content hash."""
 
-    __slots__ = ("_digest", "array")
+    __slots__ = ("_digest", "array", "spelling")
 
-    def __init__(self, array: np.ndarray) -> None:
+    def __init__(self, array: np.ndarray, spelling: str = "") -> None:
         self.array = array
+        self.spelling = spelling
+        """How the text form wrote it, where it was a generator such as `normal(seed=7)`."""
         self._digest: str | None = None
 
     @property

@@ -1,4 +1,4 @@
-"""The low-level IR: a Program is an immutable list of instructions over typed memory regions with explicit lifetimes."""
+"""The low-level IR: a Program is an immutable list of instructions over typed memory regions with lifetimes."""
 
 from __future__ import annotations
 
@@ -232,7 +232,8 @@ def _check_arena(arena: str, size: int, placements: list[Placement], alignment: 
     events: list[tuple[int, int, Placement]] = []
     for p in placements:
         if p.offset < 0 or p.offset + p.size > size:
-            raise MemoryOverlap(f"%{p.buffer} [{p.offset:#x}, {p.offset + p.size:#x}) leaves {arena} of {size:#x} bytes")
+            end = p.offset + p.size
+            raise MemoryOverlap(f"%{p.buffer} [{p.offset:#x}, {end:#x}) leaves {arena} of {size:#x} bytes")
         if p.offset % alignment:
             raise MemoryOverlap(f"%{p.buffer} at {p.offset:#x} in {arena} is not {alignment}-byte aligned")
         if p.size and p.death > p.birth:

@@ -1,0 +1,18 @@
+"""The text form of both IRs: printer and parser side by side."""
+
+from glowviz.compiler.text.literals import payload_text, quoted, type_text, value_name
+from glowviz.compiler.text.parser import parse_graph, parse_program
+from glowviz.compiler.text.printer import (
+    buffer_text,
+    instruction_text,
+    node_text,
+    print_graph,
+    print_program,
+    statement_text,
+)
+from glowviz.compiler.text.scanner import TextProblem
+
+__all__ = [
+    "TextProblem", "buffer_text", "instruction_text", "node_text", "parse_graph", "parse_program", "payload_text",
+    "print_graph", "print_program", "quoted", "statement_text", "type_text", "value_name",
+]
