@@ -1,0 +1,148 @@
+"""Every card keeps what it says: nodes, weights, answers; and its file is built once, whole or not at all."""
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import platformdirs
+import pytest
+
+from glowviz.gallery import Card, card, cards
+from glowviz.gallery.build_digit import FONT, glyphs, pictures
+
+NAMES = [entry.name for entry in cards()]
+
+
+def session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    return onnxruntime.InferenceSession(str(path), options)
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if platformdirs.user_cache_path("glowviz") != tmp_path / "glowviz":
+        pytest.skip("this system's cache folder cannot be moved by XDG_CACHE_HOME")
+    return tmp_path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_card_tells_the_truth_about_its_file(name: str) -> None:
+    entry = card(name)
+    model = onnx.load(entry.path())
+    assert len(model.graph.node) == entry.nodes
+    assert model.ir_version <= 10
+    assert entry.weights in ("trained", "seeded")
+    assert entry.trained == ("accuracy" in entry.facts())
+    assert ("mean nothing" in entry.answers) == (not entry.trained)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_card_runs_on_its_samples_with_a_lively_answer(name: str) -> None:
+    entry = card(name)
+    samples = entry.samples()
+    assert samples
+    run = session(entry.path())
+    answers = [run.run(None, inputs)[0] for inputs in samples.values()]
+    spread = np.concatenate([answer.ravel() for answer in answers])
+    assert np.isfinite(spread).all()
+    assert spread.std() > 1e-3
+
+
+def test_the_digit_card_names_digits() -> None:
+    entry = card("digit")
+    run = session(entry.path())
+    for name, inputs in entry.samples().items():
+        probability = run.run(None, inputs)[0]
+        assert str(probability.argmax()) == entry.expected()[name]
+        assert probability.sum() == pytest.approx(1, abs=1e-5)
+    x, digits = pictures(np.random.default_rng(99), 500)
+    named = run.run(None, {"picture": x[:, None]})[0].argmax(axis=1)
+    assert (named == digits).mean() > 0.97
+    assert entry.facts()["accuracy"] == pytest.approx((named == digits).mean(), abs=0.03)
+
+
+def test_the_ring_card_tells_inside_from_outside() -> None:
+    entry = card("ring")
+    run = session(entry.path())
+    for name, inputs in entry.samples().items():
+        inside = run.run(None, inputs)[0].item() > 0.5
+        assert ("inside" if inside else "outside") == entry.expected()[name]
+    assert entry.facts()["accuracy"] > 0.97
+
+
+def test_the_font_has_ten_different_digits() -> None:
+    shapes = glyphs()
+    assert shapes.shape == (10, 7, 5)
+    assert len({shape.tobytes() for shape in shapes}) == 10
+    assert set(FONT) == set(".# \n")
+
+
+def test_the_first_card_has_a_case_for_every_pass() -> None:
+    graph = onnx.load(cards()[0].path()).graph
+    ops = [node.op_type for node in graph.node]
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    assert [node.name for node in graph.node if node.output[0] not in read] == ["unread"]
+    assert ops.count("Exp") == 2
+    assert ops.count("Transpose") == 3
+    for before, after in (("Pad", "Conv"), ("Conv", "BatchNormalization"), ("Transpose", "Flatten")):
+        assert ops[ops.index(after) - 1] == before
+    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_a_card_is_built_once(empty_cache: Path) -> None:
+    entry = card("ring")
+    path = entry.path()
+    assert path.is_relative_to(empty_cache)
+    written = path.stat().st_mtime_ns
+    assert entry.path().stat().st_mtime_ns == written
+    assert {other.suffix for other in path.parent.iterdir()} == {".onnx", ".npz", ".json"}
+
+
+def test_a_failing_builder_leaves_no_file(empty_cache: Path) -> None:
+    broken = Card("broken", "t", "s", 1, "seeded", "a", "tests.gallery.test_cards:raises")
+    with pytest.raises(ZeroDivisionError):
+        broken.path()
+    assert list(empty_cache.rglob("broken*")) == []
+
+
+def raises() -> None:
+    raise ZeroDivisionError
+
+
+def test_files_of_older_builders_are_removed(empty_cache: Path) -> None:
+    entry = card("ring")
+    stale = entry.path().with_name("ring-000000000000.onnx")
+    stale.write_bytes(b"old")
+    neighbour = stale.with_name("other-000000000000.onnx")
+    neighbour.write_bytes(b"kept")
+    entry.path().unlink()
+    entry.path()
+    assert not stale.exists()
+    assert neighbour.exists()
+
+
+def _path_of_ring(_: int) -> str:
+    return str(card("ring").path())
+
+
+def test_processes_that_ask_at_once_get_one_whole_file(empty_cache: Path) -> None:
+    with multiprocessing.get_context("spawn").Pool(3) as pool:
+        found = set(pool.map(_path_of_ring, range(3)))
+    assert len(found) == 1
+    onnx.checker.check_model(onnx.load(found.pop()))
+
+
+def test_listing_the_cards_does_not_load_onnx() -> None:
+    code = "import sys; from glowviz.gallery import cards; cards(); sys.exit('onnx' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_an_unknown_card_is_refused_with_the_names_there_are() -> None:
+    with pytest.raises(KeyError, match="transformer_block"):
+        card("resnet5000")
