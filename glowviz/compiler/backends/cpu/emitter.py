@@ -339,3 +339,14 @@ class Emitter:
         yield
         self.write(f"br label %{after}")
         self.start(after)
+
+    @contextmanager
+    def among(self, index: Index, low: int, high: int, count: int) -> Iterator[None]:
+        """The body runs where low <= index < high, for an index known to lie in 0..count."""
+        if low == 0 and high == count:
+            yield
+            return
+        value = self.index(index)
+        parts = [value >= low] * (low > 0) + [value < high] * (high < count)
+        with self.when(parts[0] if len(parts) == 1 else parts[0] & parts[1]):
+            yield

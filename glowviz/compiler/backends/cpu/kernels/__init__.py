@@ -1,0 +1,1 @@
+"""One file per kernel idea: a spec and a schedule in, LLVM text out."""
