@@ -8,7 +8,7 @@ for candidate in "$GLOWVIZ_CHROMIUM" chromium chromium-browser google-chrome goo
         exit 0
     fi
 done
-if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+if [ "$(id -u 2>/dev/null)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
     echo "browser: installing Debian's chromium" >&2
     export DEBIAN_FRONTEND=noninteractive
     if { apt-get install -y -qq --no-install-recommends chromium || {

@@ -1,0 +1,145 @@
+"""What goes into each trained model (`*_feed`) and what its numbers mean (`*_answer`).
+
+Nothing here runs a model. A test does, with whatever runs models:
+    outputs = exe.run(centerface_feed(picture("astronaut")));  faces = centerface_answer(outputs)
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import wave
+from pathlib import Path
+
+import numpy as np
+import onnx
+from PIL import Image
+
+from tests.models import trained
+
+Arrays = dict[str, np.ndarray]
+
+
+def rebound(path: Path, shapes: dict[str, tuple[int, ...]]) -> bytes:
+    """The model with these input shapes in place of its own and its output shapes left open.
+
+    For peers: centerface.onnx says 10 × 3 × 32 × 32, which its own package rewrites before use.
+    """
+    model = onnx.load(path)
+    for value in model.graph.input:
+        for dim, size in zip(value.type.tensor_type.shape.dim, shapes.get(value.name, ()), strict=False):
+            dim.dim_value = size
+    for value in model.graph.output:
+        value.type.tensor_type.ClearField("shape")
+    return model.SerializeToString()
+
+
+# ---- magika: which kind of file?
+
+MAGIKA_SHAPES = {"bytes": (1, 2048)}
+
+
+def magika_files() -> dict[str, bytes]:
+    """Contents of eight files by the name that magika gives their kind."""
+    sound = io.BytesIO()
+    with wave.open(sound, "wb") as out:
+        out.setnchannels(1)
+        out.setsampwidth(2)
+        out.setframerate(8000)
+        out.writeframes((8000 * np.sin(np.arange(4000) / 3)).astype("<i2").tobytes())
+    drawn = io.BytesIO()
+    Image.fromarray(np.arange(64 * 64, dtype=np.uint8).reshape(64, 64)).save(drawn, "PNG")
+    records = [{"name": f"layer {i}", "shape": [1, i, 7], "trained": True} for i in range(40)]
+    style = "\n".join(f".card-{i} {{ color: #33{i:02d}ff; margin: {i}px auto; }}" for i in range(40))
+    return {
+        "python": Path(__file__).read_bytes(),
+        "png": drawn.getvalue(),
+        "elf": Path(sys.executable).resolve().read_bytes()[:1 << 20],
+        "json": json.dumps(records, indent=1).encode(),
+        "wav": sound.getvalue(),
+        "css": style.encode(),
+        "markdown": b"# Title\n\nSome *text* with a [link](https://example.org).\n\n- one\n- two\n\n```sh\nmake\n```\n" * 8,
+        "npz": _npz(),
+    }
+
+
+def _npz() -> bytes:
+    out = io.BytesIO()
+    np.savez(out, a=np.arange(300), b=np.eye(9))
+    return out.getvalue()
+
+
+def magika_feed(content: bytes) -> Arrays:
+    """The first and last 1,024 bytes without white space at the ends, padded by 256: int32[1 × 2048]."""
+    head = content[:4096].lstrip()[:1024]
+    tail = content[-4096:].rstrip()[-1024:]
+    numbers = np.full((1, 2048), 256, np.int32)
+    numbers[0, :len(head)] = list(head)
+    numbers[0, 2048 - len(tail):] = list(tail)
+    return {"bytes": numbers}
+
+
+def magika_answer(outputs: Arrays) -> tuple[str, float]:
+    """The kind of file and its probability."""
+    config = trained("magika").with_name("config.min.json")
+    labels = json.loads(config.read_text(encoding="utf-8"))["target_labels_space"]
+    probability = next(iter(outputs.values()))[0]
+    return labels[int(probability.argmax())], float(probability.max())
+
+
+# ---- centerface: where are faces?
+
+def centerface_feed(picture: np.ndarray) -> Arrays:
+    """RGB uint8[h × w × 3], sides multiples of 32, as f32[1 × 3 × h × w] in 0…255."""
+    return {"input.1": np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)}
+
+
+def centerface_answer(outputs: Arrays, threshold: float = 0.5) -> list[dict[str, float]]:
+    """Faces as {x, y, width, height, score} in pixels, centres; peaks of the heat map with no better neighbour."""
+    heat, size, offset = outputs["537"][0, 0], outputs["538"][0], outputs["539"][0]
+    padded = np.pad(heat, 1, constant_values=-np.inf)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
+    faces = []
+    for row, column in zip(*np.nonzero((heat > threshold) & (heat == around)), strict=True):
+        place = (slice(None), row, column)
+        height, width = np.exp(size[place]) * 4
+        y, x = (np.array([row, column]) + offset[place] + 0.5) * 4
+        faces.append({"x": float(x), "y": float(y), "width": float(width), "height": float(height),
+                      "score": float(heat[row, column])})
+    return faces
+
+
+# ---- PP-OCR: where is text, and is it upright?
+
+def _scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """BGR f32[3 × height × width] in -1…1, as PP-OCR was trained."""
+    image = Image.fromarray(picture).resize((width, height), Image.Resampling.BILINEAR)
+    return np.asarray(image, np.float32)[:, :, ::-1].transpose(2, 0, 1) / 127.5 - 1
+
+
+def det_feed(picture: np.ndarray, height: int = 192, width: int = 384) -> Arrays:
+    """A picture scaled to height × width, multiples of 32: f32[1 × 3 × height × width]."""
+    return {"x": np.ascontiguousarray(_scaled(picture, height, width)[None])}
+
+
+def det_answer(outputs: Arrays, threshold: float = 0.3) -> list[tuple[int, int]]:
+    """Rows of text as (top, bottom) in pixels of the scaled picture: bands where the mask is wider than 5 %."""
+    mask = next(iter(outputs.values()))[0, 0] > threshold
+    inked = np.concatenate([[False], mask.mean(axis=1) > 0.05, [False]])
+    edges = np.flatnonzero(np.diff(inked.astype(int)))
+    return [(int(top), int(bottom)) for top, bottom in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def cls_feed(line: np.ndarray) -> Arrays:
+    """One line of text, 48 high and at most 192 wide, padded with 0: f32[1 × 3 × 48 × 192]."""
+    width = min(192, round(48 * line.shape[1] / line.shape[0]))
+    result = np.zeros((1, 3, 48, 192), np.float32)
+    result[0, :, :, :width] = _scaled(line, 48, width)
+    return {"x": result}
+
+
+def cls_answer(outputs: Arrays) -> tuple[str, float]:
+    """"upright" or "upside down", and its probability."""
+    probability = next(iter(outputs.values()))[0]
+    return ("upright", "upside down")[int(probability.argmax())], float(probability.max())

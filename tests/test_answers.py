@@ -1,0 +1,78 @@
+"""The trained models answer rightly in onnxruntime, so the same feeds and readings can judge our own code."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from tests.answers import (
+    Arrays,
+    centerface_answer,
+    centerface_feed,
+    cls_answer,
+    cls_feed,
+    det_answer,
+    det_feed,
+    magika_answer,
+    magika_feed,
+    magika_files,
+    rebound,
+)
+from tests.models import find_trained, package_file, picture, trained
+
+pytestmark = pytest.mark.models
+
+
+def peer(model: Path | bytes, feed: Arrays) -> Arrays:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    run = onnxruntime.InferenceSession(model if isinstance(model, bytes) else str(model), options)
+    return dict(zip([value.name for value in run.get_outputs()], run.run(None, feed), strict=True))
+
+
+def test_magika_names_eight_kinds_of_file() -> None:
+    model = trained("magika")
+    for kind, content in magika_files().items():
+        named, probability = magika_answer(peer(model, magika_feed(content)))
+        assert named == kind
+        assert probability > 0.5
+
+
+def test_centerface_finds_the_one_face() -> None:
+    model = rebound(trained("centerface"), {"input.1": (1, 3, 512, 512)})
+    faces = centerface_answer(peer(model, centerface_feed(picture("astronaut"))))
+    assert len(faces) == 1
+    face = faces[0]
+    assert face["score"] == pytest.approx(0.929, abs=0.01)
+    assert (face["x"], face["y"]) == (pytest.approx(226, abs=3), pytest.approx(118, abs=3))
+    assert (face["width"], face["height"]) == (pytest.approx(88, abs=4), pytest.approx(120, abs=4))
+
+
+def test_centerface_finds_no_face_in_text() -> None:
+    model = rebound(trained("centerface"), {"input.1": (1, 3, 160, 384)})
+    assert centerface_answer(peer(model, centerface_feed(picture("page")[:160]))) == []
+
+
+def test_det_finds_the_seven_rows_of_text_and_cls_knows_which_way_is_up() -> None:
+    page = picture("page")
+    rows = det_answer(peer(trained("ppocr_det"), det_feed(page)))
+    assert len(rows) == 7
+    for top, bottom in rows:
+        line = page[max(0, top - 3):bottom + 3]
+        for turned, truth in ((line[:, :150], "upright"), (line[::-1, ::-1][:, :150], "upside down")):
+            assert cls_answer(peer(trained("ppocr_cls"), cls_feed(turned)))[0] == truth
+
+
+def test_det_finds_no_text_in_nothing() -> None:
+    blank = np.full((191, 384, 3), 255, np.uint8)
+    assert det_answer(peer(trained("ppocr_det"), det_feed(blank))) == []
+
+
+def test_what_is_missing_is_none_or_a_skip_that_says_how_to_get_it() -> None:
+    assert package_file("no_such_package", "x") is None
+    assert package_file("numpy", "no/such/file") is None
+    assert find_trained("magika") == trained("magika")
+    with pytest.raises(pytest.skip.Exception, match="make models"):
+        picture("no_such_picture")
