@@ -59,7 +59,7 @@ def magika_files() -> dict[str, bytes]:
         "json": json.dumps(records, indent=1).encode(),
         "wav": sound.getvalue(),
         "css": style.encode(),
-        "markdown": b"# Title\n\nSome *text* with a [link](https://example.org).\n\n- one\n- two\n\n```sh\nmake\n```\n" * 8,
+        "markdown": b"# Title\n\nSome *text* with a [link](to/there.md).\n\n- one\n- two\n\n```sh\nmake\n```\n" * 8,
         "npz": _npz(),
     }
 
@@ -129,6 +129,11 @@ def det_answer(outputs: Arrays, threshold: float = 0.3) -> list[tuple[int, int]]
     inked = np.concatenate([[False], mask.mean(axis=1) > 0.05, [False]])
     edges = np.flatnonzero(np.diff(inked.astype(int)))
     return [(int(top), int(bottom)) for top, bottom in zip(edges[::2], edges[1::2], strict=True)]
+
+
+def text_line(picture: np.ndarray, row: tuple[int, int]) -> np.ndarray:
+    """The beginning of one line of text, cut out of the unscaled picture with a margin of two pixels."""
+    return picture[max(0, row[0] - 2):row[1] + 2, :150]
 
 
 def cls_feed(line: np.ndarray) -> Arrays:
