@@ -292,12 +292,12 @@ class Recording:
     # search ------------------------------------------------------------------------------------
 
     def search(self, text: str, limit: int = 200) -> list[Found]:
-        """Names, labels, ops and ONNX names that contain the text, over all snapshots; removed ones say when they went."""
+        """Names, labels, ops and ONNX names that contain the text, over all snapshots; gone ones say when they went."""
         like = "%" + text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         rows = self.query(
-            "SELECT nodes.name, MAX(label) AS label, op, MIN(born) AS born, MAX(died) AS died, origins.names AS origins "
-            "FROM nodes LEFT JOIN origins ON origins.id = origin WHERE nodes.name LIKE ? ESCAPE '\\' OR label LIKE ? "
-            "ESCAPE '\\' OR op LIKE ? ESCAPE '\\' OR origins.names LIKE ? ESCAPE '\\' GROUP BY nodes.name "
+            "SELECT nodes.name, MAX(label) AS label, op, MIN(born) AS born, MAX(died) AS died, "
+            "origins.names AS origins FROM nodes LEFT JOIN origins ON origins.id = origin "
+            "WHERE nodes.name LIKE ? ESCAPE '\\' OR label LIKE ? ESCAPE '\\' OR op LIKE ? ESCAPE '\\' OR origins.names LIKE ? ESCAPE '\\' GROUP BY nodes.name "
             "ORDER BY MIN(nodes.rowid) LIMIT ?", like, like, like, like, limit
         )
         found = [_found(r, "graph") for r in rows]
@@ -317,7 +317,8 @@ class Recording:
         )
         samples: dict[int, list[Any]] = {}
         for s in self.query("SELECT * FROM spans"):
-            samples.setdefault(s["kernel"], []).append((s["threads"], s["unit"], orjson.loads(zlib.decompress(s["samples"]))))
+            times = orjson.loads(zlib.decompress(s["samples"]))
+            samples.setdefault(s["kernel"], []).append((s["threads"], s["unit"], times))
         return [kernel_of(r, samples.get(r["position"], [])) for r in rows]
 
     def statistics(self) -> Iterator[dict[str, Any]]:

@@ -62,7 +62,9 @@ def kernel_of(r: sqlite3.Row, samples: list[tuple[int, str, list[float]]]) -> di
 class Absent:
     """Stands for contents that a recording only references: zeros of the right type, found by hash."""
 
-    LINE = re.compile(r"(?:const|state|weight) [^\n]*?: (\w+)(?:\([^)\n]*\))?\[([0-9x]*)\][^\n=]*= sha256:([0-9a-f]{64})")
+    LINE = re.compile(
+        r"(?:const|state|weight) [^\n]*?: (\w+)(?:\([^)\n]*\))?\[([0-9x]*)\][^\n=]*= sha256:([0-9a-f]{64})"
+    )
 
     def __init__(self, text: str) -> None:
         self._found: Mapping[str, tuple[str, str]] = {m[3]: (m[1], m[2]) for m in self.LINE.finditer(text)}

@@ -24,7 +24,8 @@ CREATE TABLE origins(id INTEGER PRIMARY KEY, names TEXT, made TEXT);
 CREATE TABLE nodes(
   name TEXT, born INTEGER, died INTEGER, rank REAL, op TEXT, family TEXT, attributes INTEGER, operands TEXT,
   results TEXT, types TEXT, origin INTEGER, label TEXT, flops INTEGER, moved INTEGER);
-CREATE TABLE constants(name TEXT, born INTEGER, died INTEGER, type INTEGER, content TEXT, bytes INTEGER, origin INTEGER);
+CREATE TABLE constants(
+  name TEXT, born INTEGER, died INTEGER, type INTEGER, content TEXT, bytes INTEGER, origin INTEGER);
 CREATE TABLE interfaces(born INTEGER, died INTEGER, name TEXT, inputs TEXT, outputs TEXT, states TEXT, updates TEXT);
 CREATE TABLE statements(
   key TEXT, born INTEGER, died INTEGER, rank REAL, kind TEXT, instruction TEXT, text TEXT, value TEXT, label TEXT,

@@ -56,6 +56,7 @@ class Recorder:
         self._constant_rows: dict[str, int] = {}
         self._totals = {"flops": 0, "moved": 0, "weights": 0}
         self._works: dict[str, tuple[int, int]] = {}
+        self._work_of: dict[Any, tuple[int, int]] = {}
         self.snapshot = -1
         self.set_meta(meta)
 
@@ -127,17 +128,21 @@ class Recorder:
 
     def _ranked(self, graph: Graph, old: Mapping[str, Node]) -> list[tuple[Any, ...]]:
         """Rows of new node versions, each with a rank between its neighbours'."""
+        nodes, ranks = graph.nodes, self._ranks
+        if len(old) == len(nodes) and list(old) == list(nodes):
+            return [self._node_row(n, ranks[k], graph) for k, n in nodes.items() if old[k] is not n]
         rows: list[tuple[Any, ...]] = []
         waiting: list[Node] = []
         low = 0.0
-        for name, node in graph.nodes.items():
-            rank = self._ranks.get(name)
-            survives = old.get(name) is node
-            if survives and rank is not None and rank > low:
-                self._place(waiting, low, rank, rows, graph)
-                waiting, low = [], rank
-                continue
-            if survives:
+        for name, node in nodes.items():
+            if old.get(name) is node:
+                rank = ranks[name]
+                if rank > low:
+                    if waiting:
+                        self._place(waiting, low, rank, rows, graph)
+                        waiting = []
+                    low = rank
+                    continue
                 self._end("nodes", [self._rows.pop(name)])
             waiting.append(node)
         self._place(waiting, low, low + len(waiting) + 1.0, rows, graph)
@@ -153,17 +158,26 @@ class Recorder:
 
     def _node_row(self, node: Node, rank: float, graph: Graph) -> tuple[Any, ...]:
         op = node.op
-        name = node.name
-        if name not in self._works:
-            self._works[name] = work = work_of(node, graph)
-            self._totals["flops"] += work[0]
-            self._totals["moved"] += work[1]
-        flops, moved = self._works[name]
+        attributes = self._attributes(op)
         types = SEPARATOR.join([str(self._type(t)) for t in node.types])
+        flops, moved = self._work(node, attributes, types, graph)
         return (
-            name, self.snapshot, ALIVE, rank, op.name, op.family, self._attributes(op), operand_column(op),
+            node.name, self.snapshot, ALIVE, rank, op.name, op.family, attributes, operand_column(op),
             SEPARATOR.join(node.results), types, self._origin(node.origin), node.label, flops, moved,
         )
+
+    def _work(self, node: Node, attributes: int | None, types: str, graph: Graph) -> tuple[int, int]:
+        """FLOPs and bytes moved; they follow from the op and the types alone, so equal ones are asked once."""
+        if node.name in self._works:
+            return self._works[node.name]
+        key = (type(node.op), attributes, types, tuple([self._type(graph.type(o)) for o in node.op.operands]))
+        found = self._work_of.get(key)
+        if found is None:
+            found = self._work_of[key] = work_of(node, graph)
+        self._works[node.name] = found
+        self._totals["flops"] += found[0]
+        self._totals["moved"] += found[1]
+        return found
 
     def _store_constants(self, graph: Graph) -> None:
         old, new = self._graph.constants, graph.constants
@@ -196,7 +210,8 @@ class Recorder:
     def _store_program(self, program: Program) -> None:
         self._db.execute("UPDATE statements SET died=? WHERE died=?", (self.snapshot, ALIVE))
         keys = statement_keys(program)
-        rows = [self._statement_row(s, key, k, program) for k, (s, key) in enumerate(zip(program.body, keys, strict=True))]
+        numbered = enumerate(zip(program.body, keys, strict=True))
+        rows = [self._statement_row(s, key, k, program) for k, (s, key) in numbered]
         self._continue_rows("statements", rows)
         self._db.execute("UPDATE buffers SET died=? WHERE died=?", (self.snapshot, ALIVE))
         self._continue_rows("buffers", [self._buffer_row(b) for b in program.buffers.values()])
