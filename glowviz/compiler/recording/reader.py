@@ -297,8 +297,8 @@ class Recording:
         rows = self.query(
             "SELECT nodes.name, MAX(label) AS label, op, MIN(born) AS born, MAX(died) AS died, "
             "origins.names AS origins FROM nodes LEFT JOIN origins ON origins.id = origin "
-            "WHERE nodes.name LIKE ? ESCAPE '\\' OR label LIKE ? ESCAPE '\\' OR op LIKE ? ESCAPE '\\' OR origins.names LIKE ? ESCAPE '\\' GROUP BY nodes.name "
-            "ORDER BY MIN(nodes.rowid) LIMIT ?", like, like, like, like, limit
+            "WHERE nodes.name || char(31) || label || char(31) || op || char(31) || COALESCE(origins.names, '') "
+            "LIKE ? ESCAPE '\\' GROUP BY nodes.name ORDER BY MIN(nodes.rowid) LIMIT ?", like, limit
         )
         found = [_found(r, "graph") for r in rows]
         rows = self.query(
