@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from glowviz.compiler.graph import Graph, Node, Origin
+from glowviz.compiler.graph import Constant, Graph, Node, Origin
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.recording.records import Change, Refusal, log
 from glowviz.compiler.rewrite.edit import Build, Edit
@@ -36,7 +36,8 @@ class Rewrite:
     """What a rule wants: `result` takes the place of the anchor's results.
 
     An Op stands where the anchor stood and defines the same values. A value name (one per result) replaces
-    the anchor's results; where the name was just built it takes over the old result's name.
+    the anchor's results; where the name was just built, for a node or a constant, it takes over the old
+    result's name.
     `absorbs` are nodes that disappear into the rewrite as soon as nobody else reads them.
     """
 
@@ -164,18 +165,21 @@ def perform(edit: Edit, node: Node, one: Rule, rewrite: Rewrite) -> list[str]:
     if build is not None:
         touched = _insert(edit, build, node, rewrite, origin, label)
     removed: list[str] = []
+    readers: list[str] = []
     if isinstance(rewrite.result, Op):
         types = node.types
         edit.replace_node(node, Node(rewrite.result, node.results, types, origin, label))
         changed = (node.name,)
     else:
+        readers = [user.name for result in node.results for user in edit.users(result)]
         changed = _redirect(edit, build, node, rewrite, removed)
     removed += _absorb(edit, rewrite.absorbs)
     added = tuple(n for n in touched if n not in changed)
     log().change(
         Change(one.name, node.name, rewrite.reason, tuple(removed), added, changed, dict(rewrite.continues))
     )
-    return [*touched, *changed]
+    # who reads a value that became an input or a constant has no changed maker to be found by
+    return [*touched, *changed, *readers]
 
 
 def _label(edit: Edit, node: Node, rewrite: Rewrite) -> str:
@@ -192,8 +196,12 @@ def _insert(edit: Edit, build: Build, node: Node, rewrite: Rewrite, origin: Orig
     if wanted and len(set(wanted)) == len(wanted) and all(build.makes(v) for v in wanted):
         for old, new in zip(node.results, wanted, strict=False):
             build.rename(new, old)
+    settled = wanted if len(set(wanted)) == len(node.results) and build.constants.keys() >= set(wanted) else ()
     for constant in build.constants.values():
-        edit.add_constant(constant)
+        if constant.name not in settled:
+            edit.add_constant(constant)
+    if settled:
+        _become_constants(edit, [build.constants[v] for v in settled], node)
     for new in build.new.values():
         renewed = new.evolve(origin=origin, label=label)
         if renewed.name in node.results:
@@ -203,11 +211,21 @@ def _insert(edit: Edit, build: Build, node: Node, rewrite: Rewrite, origin: Orig
     return list(build.new)
 
 
+def _become_constants(edit: Edit, constants: list[Constant], node: Node) -> None:
+    """Constants that stand for all results of the anchor take over their names: the numbers are the same."""
+    edit.remove(node)
+    for constant, result in zip(constants, node.results, strict=True):
+        edit.add_constant(replace(constant, name=result))
+
+
 def _redirect(
     edit: Edit, build: Build | None, node: Node, rewrite: Rewrite, removed: list[str]
 ) -> tuple[str, ...]:
     """Make the anchor's users read the values that replace it, unless built nodes have taken over its names."""
     values = _as_tuple(rewrite.result)  # type: ignore[arg-type]  # not an Op here
+    if edit.node(node.name) is None:
+        removed.append(node.name)
+        return ()
     if edit.node(node.name) is not node:
         return (node.name,)
     for old, new in zip(node.results, values, strict=False):
