@@ -14,6 +14,8 @@ const DEFAULTS = {
   tab: "overview",
   dock: null,           // null = closed, else the left tab
   dock2: null,          // the right tab, or null
+  kernel: null,         // kernel in the code panes; null follows the selection
+  codeLine: 0,          // line of LLVM IR pointed at, from 1; 0 = none
   left: 300, right: 340, dockHeight: 300,
   hideLeft: false, hideRight: false,
   theme: null,          // "light" | "dark"; null follows the system
@@ -21,7 +23,7 @@ const DEFAULTS = {
   version: 0,           // grows when the recording has changed on the server
 };
 const REMEMBERED = ["left", "right", "dockHeight", "hideLeft", "hideRight", "theme", "projector"];
-const LINKED = ["recording", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2"];
+const LINKED = ["recording", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2", "kernel"];
 const STORAGE = "glowviz.view";
 
 let current = { ...DEFAULTS };

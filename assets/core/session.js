@@ -1,0 +1,82 @@
+// What is known of the open recording: overview and ledger, kept up to date while the compiler still writes.
+
+import { address, forget, get } from "./api.js";
+import { state, subscribe, update } from "./state.js";
+
+const POLL = 400;
+
+let current = { recording: null, overview: null, passes: null, error: null };
+const listeners = new Set();
+let timer = 0;
+let turn = 0;
+
+export function session() {
+  return current;
+}
+
+// Calls `listener(session)` now and whenever overview or ledger change; returns a function that stops it.
+export function onSession(listener) {
+  listeners.add(listener);
+  listener(current);
+  return () => listeners.delete(listener);
+}
+
+function publish(changes) {
+  current = { ...current, ...changes };
+  listeners.forEach((listener) => listener(current));
+}
+
+export function watchSession() {
+  subscribe(["recording"], load);
+  if (state().recording) load();
+}
+
+async function load() {
+  const mine = (turn += 1);
+  clearTimeout(timer);
+  const { recording } = state();
+  publish({ recording, overview: null, passes: null, error: null });
+  if (recording) await refresh(mine);
+}
+
+export async function refresh(mine = turn) {
+  const { recording } = state();
+  try {
+    const [overview, passes] = await Promise.all([
+      get(address(recording, "overview"), { fresh: true }), get(address(recording, "passes"), { fresh: true }),
+    ]);
+    if (mine !== turn) return;
+    const grown = current.overview && current.overview.snapshots !== overview.snapshots;
+    const finished = current.overview && current.overview.status === "running" && overview.status !== "running";
+    if (grown || finished) forget(`/api/r/${recording}/`);
+    publish({ overview, passes, error: null });
+    if (grown || finished) update({ version: state().version + 1 }, { undo: false });
+    if (state().at >= overview.snapshots) update({ at: Math.max(0, overview.snapshots - 1) }, { undo: false });
+    if (overview.status === "running") timer = setTimeout(() => refresh(mine), POLL);
+  } catch (error) {
+    if (mine === turn) publish({ error });
+  }
+}
+
+// Shows snapshot `at`; a pass is looked at in the colours of change until the person chooses otherwise.
+export function goTo(at, more = {}) {
+  const now = state();
+  const colour = now.colourChosen ? now.colour : at === 0 ? "Family" : "Change";
+  const tab = more.tab || (now.selected !== null ? now.tab : at === 0 ? "overview" : "changes");
+  update({ at, base: null, colour, tab, ...more });
+}
+
+// The next (or previous) pass that changed something; with `any`, every pass counts.
+export function stepPass(direction, any = false) {
+  const rows = current.passes && current.passes.rows;
+  if (!rows) return;
+  const stops = rows.snapshot.filter((at, row) => at >= 0 && (any || at === 0 || rows.changes[row] > 0 || rows.state[row] === "failed"));
+  const here = state().at;
+  const next = direction > 0 ? stops.find((at) => at > here) : stops.filter((at) => at < here).pop();
+  if (next !== undefined) goTo(next);
+}
+
+// The ledger row of snapshot `at`, or -1.
+export function rowOf(at) {
+  return current.passes ? current.passes.rows.snapshot.lastIndexOf(at) : -1;
+}

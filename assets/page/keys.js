@@ -1,0 +1,38 @@
+// Keys of the page: passes, sides, dock, theme, search and help.
+
+import { bind } from "../core/keys.js";
+import { stepPass } from "../core/session.js";
+import { state, undo, update } from "../core/state.js";
+import { toggleTheme } from "../core/theme.js";
+import { closeOverlay, openOverlay } from "./overlays.js";
+
+export function pageKeys() {
+  const open = () => Boolean(state().recording);
+  const add = (key, group, label, run, when = open) => bind(key, { group, label, run, when });
+  add(["n"], "Passes", "Next pass that changed something", () => stepPass(1));
+  add(["p"], "Passes", "Previous pass that changed something", () => stepPass(-1));
+  add(["N"], "Passes", "Next pass, quiet ones too", () => stepPass(1, true));
+  add(["P"], "Passes", "Previous pass, quiet ones too", () => stepPass(-1, true));
+  add(["["], "Page", "Show or hide the ledger", () => update({ hideLeft: !state().hideLeft }));
+  add(["]"], "Page", "Show or hide the inspector", () => update({ hideRight: !state().hideRight }));
+  add(["d"], "Page", "Open or close the dock", () => update({ dock: state().dock ? null : "text" }));
+  add(["l"], "Page", "Light or dark", toggleTheme, () => true);
+  add(["J"], "Page", "Projector: larger type", () => update({ projector: !state().projector }), () => true);
+  add(["/"], "Find", "Search in all states", () => openOverlay("search"));
+  add([">", "Ctrl+k"], "Find", "Run a command", () => openOverlay("palette"), () => true);
+  add(["?"], "Find", "These keys", () => openOverlay("help"), () => true);
+  add(["u", "Ctrl+z"], "Page", "Take back the last change of view", () => undo());
+  bind("Escape", { group: "Page", label: "Close, or let go of the selection", run: escape });
+}
+
+// Esc takes away one level: overlay, then selection, then the comparison.
+function escape() {
+  if (closeOverlay()) return true;
+  const now = state();
+  if (document.activeElement && document.activeElement !== document.body) document.activeElement.blur();
+  if (now.focus) update({ focus: false });
+  else if (now.selected !== null) update({ selected: null, tab: now.at === 0 ? "overview" : now.tab === "life" ? "changes" : now.tab });
+  else if (now.base !== null) update({ base: null });
+  else return false;
+  return true;
+}

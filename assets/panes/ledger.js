@@ -1,0 +1,103 @@
+// The ledger: one row per pass, what it did in numbers, and the whole sentence for the row that is shown.
+
+import { address, get } from "../core/api.js";
+import { button, el, empty, failed, icon, loading, replace } from "../core/dom.js";
+import { goTo, onSession, session } from "../core/session.js";
+import { state, subscribe } from "../core/state.js";
+import { compile } from "../page/compile.js";
+
+const SIGNS = { failed: "cross", running: "play", off: "minus" };
+
+export function mountLedger(element) {
+  const closed = new Set();
+  let hideQuiet = false;
+  let touched = new Set();
+  const draw = () => {
+    const { passes, error } = session();
+    if (error) { replace(element, failed(error)); return; }
+    if (!state().recording) { replace(element, empty("No model is open.")); return; }
+    if (!passes) { replace(element, loading("Reading the ledger")); return; }
+    const top = element.scrollTop;
+    replace(element, head(passes), el("div.rows", { role: "listbox", "aria-label": "Passes", dataset: { ownArrows: "" }, onkeydown: arrows },
+      passes.groups.map((group) => section(group, passes))));
+    element.scrollTop = top;
+    element.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+  };
+  const head = (passes) => el("div.pane-head", {},
+    el("h2", {}, "Passes"), el("span.space"),
+    button(hideQuiet ? "Show quiet" : "Hide quiet", () => { hideQuiet = !hideQuiet; draw(); }, { kind: "bare", title: "Passes that changed nothing" }),
+    passes.status === "running" ? el("span.chip", {}, "compiling") : null);
+  const section = ([title, first, end], passes) => {
+    const rows = [...Array(end - first).keys()].map((n) => n + first)
+      .filter((row) => !hideQuiet || passes.rows.state[row] !== "quiet");
+    const changed = rows.reduce((sum, row) => sum + (passes.rows.changes[row] || 0), 0);
+    const isClosed = closed.has(title);
+    return el("section.group", {},
+      el("button.group-head", { type: "button", "aria-expanded": String(!isClosed), onclick: () => { closed.has(title) ? closed.delete(title) : closed.add(title); draw(); } },
+        icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : "")),
+      isClosed ? null : rows.map((row) => passRow(passes, row, touched)));
+  };
+  const select = async () => {
+    const now = state();
+    touched = new Set();
+    if (now.recording && now.selected !== null) {
+      const life = await get(address(now.recording, `life/${now.at}`, { name: now.selected })).catch(() => null);
+      if (state().selected !== now.selected) return;
+      touched = new Set(life ? life.touched : []);
+    }
+    draw();
+  };
+  const stops = [onSession(draw), subscribe(["at", "recording"], draw), subscribe(["selected"], select)];
+  return () => stops.forEach((stop) => stop());
+}
+
+function passRow(passes, row, touched) {
+  const { rows } = passes;
+  const at = rows.snapshot[row], shown = at >= 0 && at === state().at;
+  const kind = rows.state[row];
+  const start = session().overview?.first_change === at && state().at === 0;
+  const line = el(`div.pass.${kind}${shown ? ".shown" : ""}`, {
+    role: "option", tabindex: shown ? 0 : -1, "aria-selected": String(shown), "aria-disabled": at < 0 ? "true" : null,
+    title: rows.facts[row].join("  "), dataset: { pass: rows.name[row], at },
+    onclick: (event) => { if (at >= 0 && !event.target.closest("button")) goTo(at); },
+  },
+  el("div.line", {},
+    el("span.ordinal", {}, SIGNS[kind] ? icon(SIGNS[kind], 12) : at > 0 ? String(at) : ""),
+    el("span.name", {}, rows.name[row]),
+    touched.has(at) ? el("span.dot", { title: "touched the selection" }) : null,
+    start ? el("button.start-here", { type: "button", onclick: () => goTo(at) }, icon("play", 10), "start here") : null,
+    el("span.space"),
+    el("span.fired", {}, rows.fired[row]),
+    rows.delta[row] ? el("span.delta", {}, rows.delta[row]) : null));
+  if (shown) line.append(details(passes, row));
+  return line;
+}
+
+function details(passes, row) {
+  const { rows } = passes;
+  const off = rows.state[row] === "off";
+  return el("div.details", {},
+    el("div.facts", {}, rows.facts[row].map((fact) => el("span.fact", {}, fact))),
+    rows.sentence[row] ? el("p", {}, rows.sentence[row]) : null,
+    rows.snapshot[row] > 0 && !rows.required[row] && rows.level[row] !== "kernels"
+      ? button(off ? "Run with it" : "Run without it", () => switchPass(rows.name[row], off), { kind: "small" }) : null);
+}
+
+function switchPass(name, on) {
+  const { disabled = [] } = session().overview || {};
+  const next = on ? disabled.filter((other) => other !== name) : [...disabled, name];
+  compile({ recording: state().recording, disable: next });
+}
+
+function arrows(event) {
+  const direction = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+  if (!direction) return;
+  const { rows } = session().passes;
+  const stops = rows.snapshot.filter((at) => at >= 0);
+  const next = stops[stops.indexOf(state().at) + direction];
+  if (next !== undefined) goTo(next);
+  event.preventDefault();
+  event.stopPropagation();
+  requestAnimationFrame(() => document.querySelector(".pass.shown")?.focus());
+}
+

@@ -1,0 +1,54 @@
+// The life card: from the ONNX node to the measured microseconds, one fact per line.
+
+import { address } from "../core/api.js";
+import { button, el, icon, replace } from "../core/dom.js";
+import { watch } from "../core/pane.js";
+import { goTo } from "../core/session.js";
+import { state, update } from "../core/state.js";
+
+export function drawLife(element) {
+  return watch(element, {
+    keys: ["recording", "at", "selected"],
+    path: (now) => (now.recording && now.selected !== null ? address(now.recording, `life/${now.at}`, { name: now.selected }) : null),
+    none: () => "Click a box to read its life: where it came from, what changed it and why, and what it costs.",
+    draw: (life) => replace(element, card(life)),
+  });
+}
+
+function card(life) {
+  return el("div.card-stack", {},
+    el("section.life", {},
+      el("h3", {}, life.title, el("span.muted", {}, ` · ${life.op}`), life.gone ? el("span.chip.gone", {}, "gone") : null),
+      life.type ? el("p.mono.muted", {}, life.type) : null,
+      life.paragraphs.map(paragraph)),
+    links(life.links || {}),
+    attributes(life.attributes), neighbours("Inputs", life.inputs), neighbours("Used by", life.users),
+    life.origin.length ? el("section", {}, el("h4", {}, "From ONNX"), el("p.origin", {}, life.origin.map((name) => el("span.chip.mono", {}, name)))) : null);
+}
+
+function paragraph({ text, snapshot }) {
+  if (snapshot === null || snapshot === undefined) return el("p.fact-line", {}, text);
+  return el("p.fact-line", {}, text, " ", el("button.go", { type: "button", title: "Show this state", onclick: () => goTo(snapshot, { selected: state().selected }) }, icon("right", 11)));
+}
+
+function links({ instruction, kernel, buffer }) {
+  const open = (dock, dock2 = null) => update({ dock, dock2 });
+  const made = [
+    kernel ? button("LLVM IR and assembly", () => open("llvm", "asm"), { kind: "small" }) : null,
+    instruction !== null && instruction !== undefined ? button("Instruction", () => open("program"), { kind: "small" }) : null,
+    buffer ? button("Memory", () => open("memory"), { kind: "small" }) : null,
+  ].filter(Boolean);
+  return made.length ? el("section.links", {}, made) : null;
+}
+
+function attributes(list) {
+  if (!list.length) return null;
+  return el("section", {}, el("h4", {}, "Attributes"), el("dl.facts-table.mono", {}, list.map(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])));
+}
+
+function neighbours(title, list) {
+  if (!list.length) return null;
+  return el("section", {}, el("h4", {}, title), list.slice(0, 40).map(([name, label, type]) => el("button.port", { type: "button", onclick: () => update({ selected: name }) },
+    el("span", {}, label), el("span.mono.muted", {}, type))),
+  list.length > 40 ? el("p.muted", {}, `and ${list.length - 40} more`) : null);
+}

@@ -1,0 +1,61 @@
+// The model's card: what it is, where time and memory go, and what is odd about it.
+
+import { bytes } from "../core/format.js";
+import { el, failed, icon, loading, replace } from "../core/dom.js";
+import { onSession } from "../core/session.js";
+import { update } from "../core/state.js";
+
+const SIGNS = { "✓": "check", "!": "warning", "✕": "cross" };
+
+export function drawOverview(element) {
+  return onSession(({ overview, error }) => {
+    if (error) replace(element, failed(error));
+    else if (!overview) replace(element, loading("Reading the model"));
+    else replace(element, card(overview));
+  });
+}
+
+function card(overview) {
+  return el("div.card-stack", {},
+    el("section", {}, el("h3", {}, overview.name), el("p", {}, overview.what), weights(overview.weights), table(overview.facts)),
+    ports("Inputs", overview.inputs), ports("Outputs", overview.outputs),
+    section("Where time goes", overview.time.map((one) => bar(one.title, one.share, one.text, one.name)), "not timed yet"),
+    section("Where memory goes", account(overview.memory), "not planned yet"),
+    section("Findings", overview.findings.slice(0, 5).map(finding), "nothing odd"));
+}
+
+function weights({ kind, text }) {
+  return el(`p.weights.${kind}`, {}, icon(kind === "trained" ? "check" : "warning", 12), " ", text);
+}
+
+function table(facts) {
+  return el("dl.facts-table", {}, facts.map(([label, value]) => [el("dt", {}, label), el("dd", {}, value)]));
+}
+
+function ports(title, list) {
+  if (!list.length) return null;
+  return el("section", {}, el("h4", {}, title), list.slice(0, 8).map(([name, type]) => el("button.port", { type: "button", onclick: () => update({ selected: name, tab: "life" }) },
+    el("span", {}, name), el("span.mono.muted", {}, type))),
+  list.length > 8 ? el("p.muted", {}, `and ${list.length - 8} more`) : null);
+}
+
+function section(title, content, none) {
+  return el("section", {}, el("h4", {}, title), content.length ? content : el("p.muted", {}, none));
+}
+
+export function bar(title, share, text, name = null) {
+  const line = [el("span.bar-title", {}, title), el("span.bar-text.num", {}, text),
+    el("span.track", {}, el("span.fill", { style: { width: `${Math.max(1, Math.round(share * 100))}%` } }))];
+  return name ? el("button.bar", { type: "button", onclick: () => update({ selected: name, tab: "life" }) }, line) : el("div.bar", {}, line);
+}
+
+export function account(parts) {
+  const most = Math.max(1, ...parts.map((part) => part.bytes || 0));
+  return parts.map((part) => bar(part.label, (part.bytes || 0) / most, part.text || bytes(part.bytes)));
+}
+
+function finding({ sign, text, name }) {
+  const content = [icon(SIGNS[sign] || "warning", 12), el("span", {}, text)];
+  return name ? el("button.finding", { type: "button", onclick: () => update({ selected: name, tab: "life" }) }, content) : el("p.finding", {}, content);
+}
+

@@ -1,0 +1,30 @@
+"""Payloads leave the server as JSON with an ETag, and Problems as JSON with their own status."""
+
+import hashlib
+
+import orjson
+from flask import Response, request
+
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload
+
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
+def answer(payload: Payload, *, status: int = 200, final: bool = False) -> Response:
+    """Return `payload` as a response; `final` says that the same address will always answer the same."""
+    body = orjson.dumps(payload, option=OPTIONS)
+    response = Response(body, status=status, mimetype="application/json")
+    response.set_etag(hashlib.blake2b(body, digest_size=12).hexdigest())
+    if final:
+        response.cache_control.max_age = 31_536_000
+        response.cache_control.immutable = True
+        response.cache_control.private = True
+    else:
+        response.cache_control.no_cache = True
+    return response.make_conditional(request)
+
+
+def refusal(problem: Problem) -> Response:
+    """Return a Problem as the page shows it."""
+    return answer({"problem": problem.payload()}, status=problem.status)

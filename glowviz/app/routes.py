@@ -1,0 +1,167 @@
+"""Plain /api routes: bulk for the drawing modules, uploads as streams, jobs; nothing here draws or compiles."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import orjson
+from flask import Blueprint, Response, request
+
+import glowviz
+from glowviz.app.answers import answer, refusal
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload, Reader, SceneRequest
+from glowviz.app.services import Services
+from glowviz.app.store import checked
+
+MAX_NAME = 2000
+BODY_LIMIT = 4 << 20
+
+
+def blueprint(services: Services) -> Blueprint:
+    """Return all /api routes bound to these services."""
+    api = Blueprint("api", __name__, url_prefix="/api")
+    api.register_error_handler(Problem, refusal)
+    _recording_routes(api, services)
+    _upload_routes(api, services)
+    _work_routes(api, services)
+    return api
+
+
+def _recording_routes(api: Blueprint, services: Services) -> None:
+    def reader(identifier: str) -> Reader:
+        services.store.touch(checked(identifier))
+        return services.open_reader(identifier)
+
+    def plain(path: str, ask: Callable[[Reader], Payload]) -> None:
+        def view(identifier: str) -> Response:
+            found = reader(identifier)
+            return answer(ask(found), final=False)
+
+        api.add_url_rule(f"/r/<identifier>/{path}", path, view)
+
+    def at_snapshot(path: str, ask: Callable[[Reader, int], Payload]) -> None:
+        def view(identifier: str, snapshot: int) -> Response:
+            found = reader(identifier)
+            _check_snapshot(found, snapshot)
+            return answer(ask(found, snapshot), final=found.finished())
+
+        api.add_url_rule(f"/r/<identifier>/{path}/<int:snapshot>", path, view)
+
+    for name in ("overview", "passes", "kernels", "problems"):
+        plain(name, lambda found, name=name: getattr(found, name)())
+    plain("kernel", lambda found: found.kernel(_name()))
+    plain("search", lambda found: found.search(request.args.get("q", "")[:200]))
+    for name in ("numbers", "changes", "text", "program", "memory"):
+        at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i))
+    for name in ("life", "why", "values"):
+        at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, _name()))
+    at_snapshot("scene", lambda found, i: found.scene(_scene_request(found, i)))
+
+
+def _check_snapshot(found: Reader, snapshot: int) -> None:
+    count = found.snapshots()
+    if not 0 <= snapshot < count:
+        raise Problem(f"This recording has no state {snapshot}.", expected=f"A state from 0 to {count - 1}.",
+                      remedy="Choose a pass in the ledger.", status=404)
+
+
+def _name() -> str:
+    name = request.args.get("name", "")
+    if not name or len(name) > MAX_NAME:
+        raise Problem("The request names no value.", expected="?name=… with the name of a value.")
+    return name
+
+
+def _scene_request(found: Reader, snapshot: int) -> SceneRequest:
+    base = request.args.get("base", type=int)
+    if base is not None:
+        _check_snapshot(found, base)
+    opened = _json(request.args.get("open", "[]"))
+    if not isinstance(opened, list) or not all(isinstance(name, str) for name in opened):
+        raise Problem("The list of unfolded blocks is malformed.", expected="?open=[…] with block names.")
+    fold = request.args.get("fold", "blocks")
+    if fold not in ("blocks", "scopes", "none"):
+        raise Problem(f"No folding is called “{fold}”.", expected="blocks, scopes or none.")
+    return SceneRequest(snapshot, base, fold, tuple(opened), request.args.get("constants") == "1")
+
+
+def _json(text: str | bytes) -> object:
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise Problem("The request is not JSON.", expected="JSON.", remedy="Reload the page.") from error
+
+
+def _body() -> Payload:
+    if (request.content_length or 0) > BODY_LIMIT:
+        raise Problem("The request is too long.", expected="At most 4 MiB.", status=413)
+    body = _json(request.get_data())
+    if not isinstance(body, dict):
+        raise Problem("The request is not a JSON object.", expected="An object.")
+    return body
+
+
+def _upload_routes(api: Blueprint, services: Services) -> None:
+    @api.post("/uploads")
+    def begin() -> Response:
+        return answer({"upload": services.store.begin_upload(), "limit": services.store.limits.upload}, status=201)
+
+    @api.put("/uploads/<upload>")
+    def receive(upload: str) -> Response:
+        size = services.store.receive(upload, _name(), request.stream, request.content_length)
+        return answer({"size": size})
+
+    @api.delete("/uploads/<upload>")
+    def cancel(upload: str) -> Response:
+        services.store.cancel_upload(upload)
+        return answer({})
+
+
+def _work_routes(api: Blueprint, services: Services) -> None:
+    workshop = services.workshop
+
+    @api.get("/health")
+    def health() -> Response:
+        return answer({"ok": True, "version": glowviz.__version__, "local": services.local})
+
+    @api.get("/gallery")
+    def gallery() -> Response:
+        return answer({"cards": workshop.gallery()})
+
+    @api.get("/recordings")
+    def recordings() -> Response:
+        last = services.store.recordings()[:20]
+        return answer({"recordings": [{"id": name, "used": path.stat().st_mtime} for name, path in last]})
+
+    @api.post("/compile")
+    def compile_model() -> Response:
+        made = workshop.compile(_body())
+        return answer(made, status=422 if "dims" in made else 202)
+
+    @api.post("/open")
+    def open_path() -> Response:
+        if not services.local:
+            raise Problem("This server does not open its own files.", expected="glowviz on 127.0.0.1 with one user.",
+                          remedy="Upload the model instead.", status=403)
+        path = _body().get("path")
+        if not isinstance(path, str) or not path.strip():
+            raise Problem("No path was given.", expected="The path of an .onnx, .glow or .glowrec file.")
+        made = workshop.open_path(Path(path.strip()).expanduser())
+        return answer(made, status=422 if "dims" in made else 202)
+
+    @api.get("/jobs/<identifier>")
+    def job(identifier: str) -> Response:
+        return answer(workshop.job(checked(identifier)))
+
+    @api.delete("/jobs/<identifier>")
+    def cancel_job(identifier: str) -> Response:
+        workshop.cancel(checked(identifier))
+        return answer({})
+
+    @api.post("/glow")
+    def glow() -> Response:
+        body = _body()
+        text, passes = body.get("text"), body.get("passes", [])
+        if not isinstance(text, str) or not isinstance(passes, list):
+            raise Problem("The editor sent no text.", expected="{text, passes}.")
+        return answer(workshop.glow(text, [str(name) for name in passes]))

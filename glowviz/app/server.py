@@ -1,0 +1,180 @@
+"""The Dash app on Flask, closed by default: strict CSP, known Host headers only, loopback unless a token is set."""
+
+import ipaddress
+import secrets
+import socket
+import threading
+import webbrowser
+from collections.abc import Callable
+from importlib import resources
+from pathlib import Path
+
+import dash
+import orjson
+from flask import Flask, Response, abort, redirect, request
+from flask_compress import Compress
+from werkzeug.exceptions import HTTPException
+from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+
+from glowviz.app import theme
+from glowviz.app.answers import refusal
+from glowviz.app.problem import Problem
+from glowviz.app.routes import blueprint
+from glowviz.app.services import Services
+from glowviz.app.views.page import page
+
+COOKIE = "glowviz_token"
+INDEX = """<!DOCTYPE html>
+<html lang="en" data-theme="light">
+<head>{%metas%}<title>{%title%}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<link rel="icon" type="image/svg+xml" href="/assets/icons/glowviz.svg">
+<style>THEME</style>{%css%}
+<script type="application/json" id="glowviz-marks">MARKS</script></head>
+<body>{%app_entry%}<footer>{%config%}
+<script src="/assets/components.js"></script>
+{%scripts%}{%renderer%}</footer></body>
+</html>"""
+
+
+def assets_folder() -> Path:
+    """Return the folder of style sheets and modules, in an installed package or beside it in a working copy."""
+    installed = Path(str(resources.files("glowviz"))) / "assets"
+    return installed if installed.is_dir() else installed.parent.parent / "assets"
+
+
+def create_app(services: Services, *, hosts: frozenset[str] = frozenset(), token: str | None = None) -> dash.Dash:
+    """Return the Dash app; `hosts` are Host names answered beside loopback's, `token` is asked for when set."""
+    server = Flask("glowviz", static_folder=None)
+    app = dash.Dash(
+        "glowviz", server=server, title="glowviz", update_title="", assets_folder=str(assets_folder()),
+        assets_ignore=r".*\.js$", serve_locally=True, suppress_callback_exceptions=False,
+    )
+    app.index_string = INDEX.replace("THEME", theme.css()).replace("MARKS", orjson.dumps(theme.marks()).decode())
+    app.layout = page()
+    server.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "application/json"]
+    server.config["COMPRESS_LEVEL"] = 4
+    Compress(server)
+    server.register_blueprint(blueprint(services))
+    server.register_error_handler(404, _missing)
+    server.register_error_handler(500, _broken)
+    _guard(server, hosts, token)
+    _headers(server, app)
+    return app
+
+
+def _missing(error: HTTPException) -> Response | HTTPException:
+    if request.path.startswith("/api/"):
+        return refusal(Problem("Nothing answers at this address.", request.path, status=404))
+    return error
+
+
+def _broken(error: Exception) -> Response | tuple[str, int]:
+    """Answer a fault of ours in one sentence; the traceback goes to the log, never to the browser."""
+    if request.path.startswith("/api/"):
+        problem = Problem("glowviz failed while answering.", request.path, remedy="See its log and report it.", status=500)
+        return refusal(problem)
+    return "glowviz failed while answering; see its log.", 500
+
+
+def _guard(server: Flask, hosts: frozenset[str], token: str | None) -> None:
+    known = {"localhost", "127.0.0.1", "[::1]"} | hosts
+
+    @server.before_request
+    def check() -> Response | None:
+        # An unknown Host header is how another site's name is pointed at this machine (DNS rebinding).
+        if request.host.rsplit(":", 1)[0] not in known and request.host not in known:
+            abort(421, "This Host name is not served here.")
+        origin = request.headers.get("Origin")
+        if request.method not in ("GET", "HEAD") and origin not in (None, request.host_url.rstrip("/")):
+            abort(403, "Requests from other sites are refused.")
+        return _check_token(token)
+
+
+def _check_token(token: str | None) -> Response | None:
+    if token is None or secrets.compare_digest(request.cookies.get(COOKIE, ""), token):
+        return None
+    if secrets.compare_digest(request.args.get("token", ""), token):
+        response = redirect(request.path)
+        response.set_cookie(COOKIE, token, httponly=True, samesite="Strict")
+        return response  # type: ignore[return-value]  # werkzeug's Response is Flask's base class
+    abort(403, "Open the address that glowviz printed at its start: it carries the token.")
+
+
+def _headers(server: Flask, app: dash.Dash) -> None:
+    policies: list[str] = []
+
+    @server.after_request
+    def close(response: Response) -> Response:
+        if not policies:  # hashes exist once all callbacks are known, which is at the first request
+            policies.append(_policy(app.csp_hashes()))
+        response.headers["Content-Security-Policy"] = policies[0]
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Referrer-Policy"] = "no-referrer"
+        response.headers["Cross-Origin-Opener-Policy"] = "same-origin"
+        return response
+
+
+def _policy(hashes: list[str]) -> str:
+    return "; ".join((
+        "default-src 'self'",
+        "script-src 'self' " + " ".join(hashes),
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "object-src 'none'",
+        "base-uri 'none'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    ))
+
+
+class _Quiet(WSGIRequestHandler):
+    server_version = "glowviz"
+    sys_version = ""
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Say nothing about requests that went well."""
+
+    def version_string(self) -> str:
+        return self.server_version
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is reachable from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def make_web_server(app: dash.Dash, host: str, port: int) -> BaseWSGIServer:
+    """Return a threaded server bound to host:port (0 = any free one); raises Problem when the port is taken."""
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Problem(f"Port {port} of {host} is taken.", str(error), "A free port.",
+                          f"Give another one, for example --port {port + 1}.") from error
+    return make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
+
+
+def serve(make_services: Callable[[bool], Services], *, host: str = "127.0.0.1", port: int = 8050,
+          path: str = "/", browser: bool = True, announce: Callable[[str], None] = print) -> None:
+    """Run the app until interrupted; on any address but loopback a token is made and printed."""
+    local = is_loopback(host)
+    token = None if local else secrets.token_urlsafe(24)
+    app = create_app(make_services(local), hosts=frozenset({host}), token=token)
+    server = make_web_server(app, host, port)
+    address = f"http://{host}:{server.server_port}{path}"
+    announce(f"glowviz runs on {address}{'?token=' + token if token else ''}")
+    if browser:
+        threading.Timer(0.5, webbrowser.open, [address]).start()
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        announce("stopped")
+    finally:
+        server.server_close()

@@ -1,0 +1,47 @@
+"""What the web layer needs from the rest: readers of recordings and a workshop that compiles."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from glowviz.app.reader import Payload, Reader
+from glowviz.app.store import Store
+
+
+class Workshop(Protocol):
+    """Compiles in child processes; every method raises Problem when it refuses."""
+
+    def compile(self, request: Payload) -> Payload:
+        """Start (or find) the compilation that `request` asks for; returns {recording, job} or {dims}."""
+        ...
+
+    def job(self, identifier: str) -> Payload:
+        """Return how far a job is."""
+        ...
+
+    def cancel(self, identifier: str) -> None:
+        """End a job."""
+        ...
+
+    def open_path(self, path: Path) -> Payload:
+        """Open a model or recording that lies on this machine; returns what `compile` returns."""
+        ...
+
+    def glow(self, text: str, passes: list[str]) -> Payload:
+        """Run passes on the text of a graph; returns {text, reasons, scene}."""
+        ...
+
+    def gallery(self) -> list[Payload]:
+        """Return the gallery's cards."""
+        ...
+
+
+@dataclass(frozen=True)
+class Services:
+    """What routes and callbacks are made with; no module keeps any of it in a global."""
+
+    store: Store
+    open_reader: Callable[[str], Reader]
+    workshop: Workshop
+    local: bool = True  # one user on loopback: paths of this machine may be opened

@@ -1,0 +1,214 @@
+"""Recordings, models and uploads live in one folder of limited size, under names that only the server makes."""
+
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from platformdirs import user_cache_path
+
+from glowviz.app.problem import Problem
+
+IDENTIFIER = re.compile(r"[0-9a-f]{32}")
+CHUNK = 1 << 20
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the store accepts, in bytes and files."""
+
+    total: int = 20 * GIB
+    upload: int = 4 * GIB
+    files: int = 64
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """A model that was uploaded: its main file, all files beside it, and the hash of them all."""
+
+    identifier: str
+    main: Path
+    title: str
+
+
+class Store:
+    """A folder that several server processes may share; nothing is kept in memory."""
+
+    def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
+        self.folder = folder or user_cache_path("glowviz") / "store"
+        self.limits = limits or Limits()
+        for name in ("recordings", "models", "uploads"):
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
+
+    # -- recordings ------------------------------------------------------------------------------
+    def recording_path(self, identifier: str) -> Path:
+        """Return where recording `identifier` lies or will lie; raises Problem on a malformed id."""
+        return self.folder / "recordings" / f"{checked(identifier)}.glowrec"
+
+    def recordings(self) -> list[tuple[str, Path]]:
+        """Return (id, path) of every recording, the last used one first."""
+        found = (self.folder / "recordings").glob("*.glowrec")
+        by_use = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+        return [(path.stem, path) for path in by_use if IDENTIFIER.fullmatch(path.stem)]
+
+    def adopt(self, path: Path) -> str:
+        """Link a recording from elsewhere on this machine into the store and return its id (its content's hash)."""
+        identifier = file_hash([path])
+        target = self.recording_path(identifier)
+        if not target.exists():
+            shutil.copyfile(path, target)
+        return identifier
+
+    @staticmethod
+    def recording_id(model_hash: str, options: dict[str, object]) -> str:
+        """Return the id that the same model compiled with the same options always has."""
+        text = json.dumps([model_hash, options], sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    # -- uploads ---------------------------------------------------------------------------------
+    def begin_upload(self) -> str:
+        """Make an empty folder for the files of one model and return its id."""
+        identifier = secrets.token_hex(16)
+        (self.folder / "uploads" / identifier).mkdir()
+        return identifier
+
+    def receive(self, upload: str, name: str, stream: BinaryIO, length: int | None) -> int:
+        """Write one file of an upload as it arrives; returns its size in bytes.
+
+        The name is only kept as text (external data refers to it); on disk the file has a number.
+        """
+        folder = self._upload_folder(upload)
+        names = self._names(folder)
+        if name not in names and len(names) >= self.limits.files:
+            raise Problem(
+                f"This upload has more than {self.limits.files} files.",
+                name,
+                status=413,
+                remedy="Pack the weights into fewer files.",
+            )
+        if length is not None and length > self.limits.upload:
+            raise self._too_big(name, length)
+        number = names.setdefault(name, f"{len(names)}.bin")
+        size = self._copy(stream, folder / number, name)
+        (folder / "names.json").write_text(json.dumps(names))
+        return size
+
+    def finish_upload(self, upload: str) -> StoredModel:
+        """Turn an upload into a stored model, keyed by what its files hold."""
+        folder = self._upload_folder(upload)
+        names = self._names(folder)
+        main = next((name for name in names if name.lower().endswith((".onnx", ".pb", ".glow"))), None)
+        if main is None:
+            raise Problem(
+                "No model among the uploaded files.",
+                ", ".join(names),
+                "One .onnx file, with its data files.",
+                "Drop the .onnx file together with its external data.",
+            )
+        identifier = file_hash([folder / names[name] for name in sorted(names)])
+        target = self.folder / "models" / identifier
+        if target.exists():
+            shutil.rmtree(folder)
+        else:
+            _lay_out(folder, names)
+            folder.rename(target)
+        return StoredModel(identifier, target / flat_name(main), main)
+
+    def cancel_upload(self, upload: str) -> None:
+        """Remove what has arrived of an upload."""
+        shutil.rmtree(self._upload_folder(upload), ignore_errors=True)
+
+    def _upload_folder(self, upload: str) -> Path:
+        folder = self.folder / "uploads" / checked(upload)
+        if not folder.is_dir():
+            raise Problem("This upload does not exist any more.", status=404, remedy="Drop the files again.")
+        return folder
+
+    @staticmethod
+    def _names(folder: Path) -> dict[str, str]:
+        path = folder / "names.json"
+        return json.loads(path.read_text()) if path.exists() else {}
+
+    def _copy(self, stream: BinaryIO, target: Path, name: str) -> int:
+        size = 0
+        with target.open("wb") as file:
+            while chunk := stream.read(CHUNK):
+                size += len(chunk)
+                if size > self.limits.upload:
+                    target.unlink()
+                    raise self._too_big(name, size)
+                file.write(chunk)
+        return size
+
+    def _too_big(self, name: str, size: int) -> Problem:
+        return Problem(
+            f"{name} is too big for this server: {size / GIB:.1f} GiB.",
+            name,
+            f"At most {self.limits.upload / GIB:.1f} GiB.",
+            "Open it by path on your own machine.",
+            413,
+        )
+
+    # -- housekeeping ----------------------------------------------------------------------------
+    def evict(self, keep: frozenset[str] = frozenset()) -> list[str]:
+        """Delete the least recently used recordings and models until the folder is within its limit."""
+        entries = sorted(self._entries(), key=lambda entry: entry[1].stat().st_mtime)
+        total = sum(size for _, _, size in entries)
+        gone = []
+        for identifier, path, size in entries:
+            if total <= self.limits.total or identifier in keep:
+                continue
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+            total -= size
+            gone.append(identifier)
+        return gone
+
+    def _entries(self) -> Iterator[tuple[str, Path, int]]:
+        for name in ("recordings", "models"):
+            for path in (self.folder / name).iterdir():
+                files = path.rglob("*") if path.is_dir() else [path]
+                yield path.stem, path, sum(file.stat().st_size for file in files if file.is_file())
+
+    def touch(self, identifier: str) -> None:
+        """Mark a recording as used now."""
+        path = self.recording_path(identifier)
+        if path.exists():
+            os.utime(path)
+
+
+def checked(identifier: str) -> str:
+    """Return the id if it is one that this server could have made, else raise Problem."""
+    if not IDENTIFIER.fullmatch(identifier):
+        raise Problem("That is not an id made by this server.", expected="32 hexadecimal digits.", status=404)
+    return identifier
+
+
+def flat_name(name: str) -> str:
+    """Return `name` without folders and without characters that mean something to a file system."""
+    last = name.replace("\\", "/").rsplit("/", 1)[-1]
+    return re.sub(r"[^A-Za-z0-9._-]", "_", last).lstrip(".") or "file"
+
+
+def file_hash(paths: list[Path]) -> str:
+    """Return the first 128 bits of the SHA-256 of the files' contents, as 32 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()[:32]
+
+
+def _lay_out(folder: Path, names: dict[str, str]) -> None:
+    """Give the files the flat names that external data refers to; nothing can point out of the folder."""
+    for name, number in names.items():
+        target = folder / flat_name(name)
+        if target.name == "names.json" or target.exists():
+            raise Problem("Two files of this upload have the same name.", name, remedy="Rename one of them.")
+        (folder / number).rename(target)
