@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Protocol, Union, dataclass_transfor
 
 import numpy as np
 
-from glowviz.compiler.types import Type, TypeProblem, broadcast
+from glowviz.compiler.types import ELEMENTS, Type, TypeProblem, broadcast, of_array
 
 Value = Annotated[str, "operand"]
 """Annotates a field as an operand: it holds the name of a value."""
@@ -171,24 +171,30 @@ class Op:
 
     # what a subclass says ----------------------------------------------------------------------
 
-    def infer(self, *operands: Any) -> Type | tuple[Type, ...]:
+    def infer(self, *operands: Any, **contents: Any) -> Type | tuple[Type, ...]:
         """Result types from operand types (None where absent, a tuple where variadic).
 
         A `known` keyword in the signature receives operand contents by field, None where not known.
         """
         raise NotImplementedError(f"{self.name} does not say its result types")
 
-    def reference(self, *operands: Any) -> Any:
+    def reference(self, *operands: Any, **nothing: Any) -> Any:
         """Result arrays from operand arrays; the definition of right."""
         raise NotImplementedError(f"{self.name} has no numpy definition")
 
-    def from_types(self, *operands: Any) -> Any:
+    def from_types(self, *operands: Any, **nothing: Any) -> Any:
         """Result arrays from operand types, for ops with `reads_types_only`."""
         raise NotImplementedError(f"{self.name} reads its operands' contents")
 
     def lower(self, b: Builder) -> str | tuple[str, ...] | None:
         """The same results from smaller ops; None where it is small already."""
         return None
+
+    def padding(
+        self, operands: tuple[Type, ...], results: tuple[Type, ...]
+    ) -> Mapping[str, tuple[int, int, int, int]]:
+        """Values read beyond their borders as if zeros stood there: rows and columns (top, left, bottom, right)."""
+        return {}
 
     def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
         """Default: one operation per result element; every operand and result moved once."""
@@ -235,17 +241,17 @@ def _wants_known(cls: type[Op]) -> bool:
 class Elementwise(Op, abstract=True):
     """One line of arithmetic, `scalar`, that numpy and every code generator run on each element.
 
-    Operands broadcast; `m` offers exp, log, sqrt, tanh, erf, abs, floor, ceil, round, where, max, min, pow …
+    Operands broadcast; a variadic field's operands come one by one. What `m` offers: ops/arithmetic.py.
     """
 
     family: ClassVar[Family] = "elementwise"
     result_elem: ClassVar[str | None] = None
     """Element type of the result where it is not the first operand's (`bool` for comparisons)."""
 
-    def scalar(self, m: Any, *operands: Any) -> Any:
+    def scalar(self, m: Any, *operands: Any, **nothing: Any) -> Any:
         raise NotImplementedError(f"{self.name} does not say its arithmetic")
 
-    def infer(self, *operands: Any) -> Type:
+    def infer(self, *operands: Any, **contents: Any) -> Type:
         flat: list[Type] = []
         for operand in operands:
             flat.extend(operand if isinstance(operand, tuple) else [] if operand is None else [operand])
@@ -260,21 +266,17 @@ class Elementwise(Op, abstract=True):
         first = operands[0]
         for other in operands[1:]:
             if other.elem != first.elem:
-                raise TypeProblem(f"{self.name} needs operands of one element type, got {first.elem} and {other.elem}")
+                raise TypeProblem(f"operands must have one element type, got {first} and {other}; Cast one of them")
         return first
 
-    def reference(self, *operands: Any) -> Any:
+    def reference(self, *operands: Any, **nothing: Any) -> Any:
         from glowviz.compiler.ops.arithmetic import NUMPY  # the numpy namespace needs Op's module first
 
-        arrays = [a for o in operands for a in (o if isinstance(o, tuple) else (o,))]
+        arrays = [np.asarray(a) for o in operands if o is not None for a in (o if isinstance(o, tuple) else (o,))]
         with np.errstate(all="ignore"):
             result = np.asarray(self.scalar(NUMPY, *arrays))
-        wanted = self.result_elem or None
-        return result if wanted else result.astype(_first_array(arrays).dtype, copy=False)
-
-
-def _first_array(arrays: list[Any]) -> np.ndarray:
-    return next(a for a in arrays if a is not None)
+            elem = self.result_elem or self.element_operand([of_array(a) for a in arrays]).elem
+            return result.astype(ELEMENTS[elem], copy=False)
 
 
 def case(*operands: Any, **attributes: Any) -> Case:

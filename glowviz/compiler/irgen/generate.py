@@ -1,0 +1,125 @@
+"""Graph -> Program: every node is one instruction on explicit buffers, in the order that needs least memory."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from glowviz.compiler.graph import Graph, Node, Origin
+from glowviz.compiler.irgen.halos import halos
+from glowviz.compiler.irgen.schedule import Schedule, schedule
+from glowviz.compiler.ops.memory import Copy, FillHalo
+from glowviz.compiler.program import (
+    Alloc,
+    Buffer,
+    Dealloc,
+    Halo,
+    Instr,
+    Program,
+    PublicOutput,
+    Statement,
+    View,
+)
+from glowviz.compiler.recording.records import Change, log
+from glowviz.compiler.target import Target
+from glowviz.compiler.types import Type
+
+RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
+"""Ops whose result is the same bytes under another type, as long as both lie in row-major order."""
+
+
+def irgen(graph: Graph, *, target: Target | None = None) -> Program:
+    """Allocs first and deallocs last, as naive as Glow's; the program passes shrink lifetimes and remove copies."""
+    plan = schedule(graph)
+    generator = Generator(graph, halos(graph) if target is not None and target.orders else {})
+    program = generator.run(plan)
+    _explain(plan, program)
+    return program
+
+
+def _explain(plan: Schedule, program: Program) -> None:
+    tried = ", ".join(f"{name} {peak / 2**20:.2f} MiB" for name, peak in plan.tried)
+    reason = f"order chosen: {plan.algorithm} (live set at most {plan.peak / 2**20:.2f} MiB); tried: {tried}"
+    added = tuple(i.value for i in program.instructions if i.value)
+    log().change(Change("choose_order_of_instructions", plan.peak_at, reason, added=added[:1]))
+
+
+class Generator:
+    """Collects buffers and statements of one program."""
+
+    def __init__(self, graph: Graph, wanted_halos: Mapping[str, Halo]) -> None:
+        self.graph = graph
+        self.halos = wanted_halos
+        self.buffers: dict[str, Buffer] = {}
+        self.allocs: list[Statement] = []
+        self.code: list[Statement] = []
+        self.where: dict[str, str] = {}
+        """Graph value to the buffer that holds it."""
+
+    def run(self, plan: Schedule) -> Program:
+        graph = self.graph
+        for name, type_ in graph.inputs.items():
+            self._declare(name, type_, "input", Origin.of(name))
+        for state in graph.states.values():
+            self.buffers[state.name] = Buffer(state.name, state.type, "state", payload=state.initial)
+            self.where[state.name] = state.name
+        for node in plan.nodes:
+            self._node(node)
+        outputs = tuple(self._output(o.public, o.value) for o in graph.outputs)
+        updates = {state: self.where[value] for state, value in graph.updates.items()}
+        deallocs = tuple(Dealloc(a.buffer) for a in self.allocs if isinstance(a, Alloc))
+        body = (*self.allocs, *self.code, *deallocs)
+        return Program(graph.name, self.buffers, body, outputs, updates, graph.metadata)
+
+    def _declare(self, name: str, type_: Type, kind: str, origin: Origin) -> str:
+        """A buffer for a value, with its halo and the instruction that fills the halo."""
+        halo = self.halos.get(name)
+        self.buffers[name] = Buffer(name, type_, kind, halo=halo, origin=origin)  # type: ignore[arg-type]  # a BufferKind
+        self.where[name] = name
+        if kind == "activation":
+            self.allocs.append(Alloc(name))
+        if halo is not None:
+            op = FillHalo(name, value=halo.fill)
+            self.code.append(Instr(op, (name,), origin, value=f"{name}.halo"))
+        return name
+
+    def _node(self, node: Node) -> None:
+        if node.kind in RESHAPES and self._as_view(node):
+            return
+        typed = zip(node.results, node.types, strict=True)
+        outs = tuple(self._declare(result, type_, "activation", node.origin) for result, type_ in typed)
+        op = node.op.with_operands({o: self._buffer(o) for o in node.op.operands})
+        self.code.append(Instr(op, outs, node.origin, node.label, value=node.name))
+
+    def _as_view(self, node: Node) -> bool:
+        """The same bytes under another type: no instruction, a view."""
+        source = self._buffer(node.op.operands[0])
+        base, type_ = self.buffers[source], node.type
+        wanted = self.halos.get(node.name)
+        if base.type.order or type_.order or base.halo or wanted or base.type.elem != type_.elem:
+            return False
+        if base.kind == "weight" or base.bytes != type_.bytes:
+            return False
+        self.buffers[node.name] = Buffer(node.name, type_, "view", base=source, origin=node.origin)
+        self.where[node.name] = node.name
+        self.code.append(View(node.name))
+        return True
+
+    def _buffer(self, value: str) -> str:
+        """The buffer of a value; a constant gets its weight buffer when it is first read."""
+        if value not in self.where:
+            constant = self.graph.constants[value]
+            self.buffers[value] = Buffer(
+                value, constant.type, "weight", payload=constant.payload, origin=constant.origin
+            )
+            self.where[value] = value
+        return self.where[value]
+
+    def _output(self, public: str, value: str) -> PublicOutput:
+        """A copy into the output's own buffer, as Glow's SaveNode; copy_elimination removes what it can."""
+        source = self._buffer(value)
+        name = public if public not in self.buffers else f"{public}.out"
+        type_ = self.buffers[source].type.logical
+        origin = self.buffers[source].origin
+        self.buffers[name] = Buffer(name, type_, "output", origin=origin)
+        self.code.append(Instr(Copy(source), (name,), origin, value=f"{name}.save"))
+        return PublicOutput(public, name)
