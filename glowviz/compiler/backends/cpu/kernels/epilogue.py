@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.kernels.geometry import Map
+from glowviz.compiler.backends.cpu.kernels.geometry import Map, Matrix
 from glowviz.compiler.backends.cpu.values import Value
 
 LoadExtra = Callable[[int], Value]
@@ -16,15 +16,13 @@ Step = Callable[[Emitter, Value, LoadExtra], Value]
 class Extra:
     """A further operand of an epilogue.
 
-    `same`: a buffer of the result's shape (`map` gives its own order and halo; for matrices `row` is the
-    distance of its rows in bytes and `batch` that of its matrices); `channel`: one number per output channel
-    (padded to whole vectors); `scalar`: one number.
+    `same`: a buffer of the result's shape in its own order (`map` for feature maps, `matrix` for products);
+    `channel`: one number per output channel or column (for maps padded to whole blocks); `scalar`: one number.
     """
 
     kind: Literal["same", "channel", "scalar"]
     map: Map | None = None
-    row: int = 0
-    batch: int = 0
+    matrix: Matrix | None = None
 
 
 @dataclass(frozen=True)

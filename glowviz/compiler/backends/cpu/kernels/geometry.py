@@ -1,4 +1,4 @@
-"""A Map says where every number of a feature map lies, and a Cut how an axis falls into nearly equal tiles."""
+"""Where numbers lie: Map for feature maps, Matrix for matrices; and how a Cut makes nearly equal tiles."""
 
 from dataclasses import dataclass, replace
 
@@ -91,6 +91,30 @@ class Map:
         full = buffer.reshape(self.batch, self.blocks, *padded, self.block).transpose(0, 1, 4, 2, 3)
         full = full.reshape(self.batch, -1, *padded)
         return full[:, :, top : top + self.height, left : left + self.width]
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """f32 matrices: bytes from row to row and from column to column, and where each of the batch starts.
+
+    `batches` has one offset per matrix of the result's batch (broadcast operands repeat offsets); an empty
+    tuple means that one matrix serves all.
+    """
+
+    row: int
+    column: int = FLOAT
+    batches: tuple[int, ...] = ()
+
+    @classmethod
+    def dense(cls, rows: int, columns: int, batch: int = 1) -> "Matrix":
+        """Row-major matrices one behind the other."""
+        size = rows * columns * FLOAT
+        return cls(columns * FLOAT, FLOAT, tuple(range(0, batch * size, size)) if batch > 1 else ())
+
+    @property
+    def transposed(self) -> "Matrix":
+        """The same numbers with rows and columns exchanged."""
+        return Matrix(self.column, self.row, self.batches)
 
 
 @dataclass(frozen=True)

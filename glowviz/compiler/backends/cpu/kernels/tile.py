@@ -31,15 +31,15 @@ class Tile:
         return len(self.offsets) * self.vectors
 
 
-def fits(positions: int, vectors: int, target: Target) -> bool:
-    """Whether positions·vectors accumulators, the weights and one broadcast stay in registers.
+def fits(positions: int, vectors: int, target: Target, others: int = 0) -> bool:
+    """Whether positions·vectors accumulators, the weights, one broadcast and `others` stay in registers.
 
     A single position takes its weights straight from memory, so it needs one register beside the sums.
     """
     spare = 1 if positions == 1 else vectors + 1
     if not target.has_fma:
         spare += 1 if positions > 1 else 2  # the product before its addition
-    return positions * vectors + spare <= target.registers
+    return positions * vectors + spare + others <= target.registers
 
 
 def multiply(
@@ -52,12 +52,14 @@ def multiply(
     unroll: int,
     weight_row: int,
     prefetch: int = 0,
+    rest: int = 0,
 ) -> tuple[list[Value], Value]:
     """Run the reduction `levels` (outermost first) and give the sums and where the weights ended.
 
     Every step reads one source number per position and one row of weights (tile.vectors vectors, the next
     row `weight_row` bytes further on). `unroll` must divide the turns of the innermost level. `prefetch`
-    bytes ahead of the weights one cache line a step is asked for.
+    bytes ahead of the weights one cache line a step is asked for. Where weights are rows of a bigger matrix,
+    only `rest` lanes of the last vector may be read (0: all).
     """
     level, inner = levels[0], levels[1:]
     turns = unroll if not inner else 1
@@ -66,11 +68,11 @@ def multiply(
         source = em.offset(source, loop.index * level.step)
         if inner:
             sums, weights = multiply(
-                em, tile, source, weights, sums, inner, unroll, weight_row, prefetch
+                em, tile, source, weights, sums, inner, unroll, weight_row, prefetch, rest
             )  # fmt: skip
         else:
             for turn in range(turns):
-                sums = _step(em, tile, source, weights, sums, turn * level.step, turn * weight_row)
+                sums = _step(em, tile, source, weights, sums, turn * level.step, turn * weight_row, rest)
                 if prefetch:
                     em.prefetch(em.offset(weights, turn * weight_row + prefetch))
             weights = em.offset(weights, turns * weight_row)
@@ -79,10 +81,13 @@ def multiply(
 
 
 def _step(
-    em: Emitter, tile: Tile, source: Value, weights: Value, sums: list[Value], ahead: int, row: int
+    em: Emitter, tile: Tile, source: Value, weights: Value, sums: list[Value], ahead: int, row: int, rest: int
 ) -> list[Value]:
     width = em.lanes * FLOAT
-    rows = [em.load(em.offset(weights, row + v * width)) for v in range(tile.vectors)]
+    rows = [em.load(em.offset(weights, row + v * width)) for v in range(tile.vectors - bool(rest))]
+    if rest:
+        last = em.offset(weights, row + (tile.vectors - 1) * width)
+        rows.append(em.load_lanes(last, em.first_lanes(rest)))
     result = []
     for position, offset in enumerate(tile.offsets):
         number = em.load_splat(em.offset(source, offset + ahead))

@@ -1,0 +1,217 @@
+"""A CpuExecutable owns arenas, loaded kernels and threads, and runs the instruction table."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowviz.compiler.backends.base import Listing, MemoryAccount, RunProblem, Watch
+from glowviz.compiler.backends.cpu.arena import Memory, Region
+from glowviz.compiler.backends.cpu.bundle import save_bundle
+from glowviz.compiler.backends.cpu.elf import code_bytes
+from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
+from glowviz.compiler.backends.cpu.pool import Pool, Step
+from glowviz.compiler.backends.cpu.registry import KernelCode
+from glowviz.compiler.backends.cpu.timing import Timer
+from glowviz.compiler.backends.inputs import check_inputs
+from glowviz.compiler.backends.memory_use import peak_bytes
+from glowviz.compiler.program import Instr, MemoryPlan, Program
+from glowviz.compiler.target import Span, Target
+
+STATUS = "#status"
+"""Operand name that stands for the instruction's error cell: a kernel that meets impossible data stores 1 there."""
+
+
+@dataclass(frozen=True)
+class Binding:
+    """One instruction and its kernel; without code it is a host call. `symbol` is the loaded function's name."""
+
+    instr: Instr
+    code: KernelCode | None = None
+    symbol: str = ""
+    text: str = ""
+    chunks: int = 1
+
+
+class CpuExecutable:
+    """A program as machine code of this process.
+
+    `run` takes a lock, so calls from several threads follow each other. Outputs are copies.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        plan: MemoryPlan,
+        target: Target,
+        bindings: Sequence[Binding],
+        objects: Mapping[str, bytes],
+        threads: int,
+        cache: ObjectCache,
+    ) -> None:
+        self.program, self.plan, self.target, self.threads = program, plan, target, threads
+        self.bindings, self.objects, self._cache = tuple(bindings), dict(objects), cache
+        self.memory = Memory(program, plan)
+        self._library = Library(self.objects.values(), self.objects)
+        self._status = np.zeros(len(self.bindings) + 1, np.int64)
+        self._scratch = Region(threads * max((b.code.scratch for b in self.bindings if b.code), default=0))
+        self._arguments, steps = self._bind()
+        self.pool = Pool(steps, threads, target, cache)
+        self._lock = threading.Lock()
+        self._has_inputs = False
+
+    # preparing ---------------------------------------------------------------------------------
+
+    def _bind(self) -> tuple[np.ndarray, list[Step]]:
+        rows = [(p, b, b.code) for p, b in enumerate(self.bindings) if b.code is not None]
+        pointers = [self._pointers(position, code) for position, _, code in rows]
+        arguments = np.array([p for row in pointers for p in row] or [0], np.uint64)
+        steps, at = [], int(arguments.ctypes.data)
+        for (_, binding, code), row in zip(rows, pointers, strict=True):
+            steps.append(Step(self._library.addresses[binding.symbol], at, code.split_tiles, binding.chunks))
+            at += 8 * len(row)
+        return arguments, steps
+
+    def _pointers(self, position: int, code: KernelCode) -> list[int]:
+        status = int(self._status.ctypes.data) + 8 * position
+        found = [status if name == STATUS else self.memory.address(name) for name in code.operands]
+        return [*found, self._scratch.address] if code.scratch else found
+
+    # running -----------------------------------------------------------------------------------
+
+    def run(self, inputs: Mapping[str, Any], watch: Watch | None = None) -> dict[str, np.ndarray]:
+        """All outputs by public name; `watch` sees what every instruction wrote, as it is written."""
+        arrays = check_inputs(self.program, inputs)
+        with self._lock:
+            self._load(arrays)
+            self._execute(watch)
+            outputs = {o.public: self.memory.read(o.buffer) for o in self.program.outputs}
+            self._renew_states()
+        return outputs
+
+    def _load(self, arrays: Mapping[str, np.ndarray]) -> None:
+        for name, array in arrays.items():
+            self.memory.write(name, array)
+        self._has_inputs = True
+
+    def _execute(self, watch: Watch | None) -> None:
+        done = 0
+        try:
+            for segment in segments(self.bindings, each=watch is not None):
+                self.pool.run(segment.first, segment.last)
+                done = segment.last
+                if segment.host is not None:
+                    host_call(self.memory, segment.host)
+                if watch is not None:
+                    shown = dict.fromkeys(segment.end.outs)
+                    watch(segment.end, {name: self.memory.read(name) for name in shown})
+        finally:
+            self.pool.run(done, self.pool.count)  # what broke off still counts as a run for the threads
+        if self._status.any():
+            self._report_status()
+
+    def _report_status(self) -> None:
+        position = int(np.flatnonzero(self._status)[0])
+        self._status[:] = 0
+        instr = self.bindings[position].instr
+        shapes = ", ".join(f"%{name}: {self.program.buffers[name].type.logical}" for name in instr.ins)
+        raise RunProblem(
+            f"{instr.name} %{instr.value or instr.outs[0]} met an index outside its tensor",
+            f"instruction {position} ({', '.join(instr.origin.names) or 'made by the compiler'})",
+            f"indices that fit {shapes}",
+            "check the inputs that the indices come from",
+        )
+
+    def _renew_states(self) -> None:
+        # all are read before any is written: states may swap their contents
+        new = {state: self.memory.read(source) for state, source in self.program.updates.items()}
+        for state, array in new.items():
+            self.memory.write(state, array)
+
+    # looking -----------------------------------------------------------------------------------
+
+    def timings(self, runs: int = 30, inputs: Mapping[str, Any] | None = None) -> tuple[Span, ...]:
+        """One span (ns) for each instruction, thread and run; states are put back to what they were."""
+        arrays = check_inputs(self.program, inputs) if inputs is not None else None
+        with self._lock:
+            if arrays is not None or not self._has_inputs:
+                self._load(arrays if arrays is not None else noise(self.program))
+            return Timer(self.bindings, self.pool, self.memory).measure(runs)
+
+    def listing(self) -> tuple[Listing, ...]:
+        """LLVM IR, assembly (made when looked at), schedule and reason of every instruction."""
+        return tuple(self._listed(position, b) for position, b in enumerate(self.bindings))
+
+    def _listed(self, position: int, b: Binding) -> Listing:
+        name, value = b.instr.name, b.instr.value or b.instr.outs[0]
+        if b.code is None:
+            why = f"host call: the CPU backend has no kernel for {name} on these operands; the interpreter runs it"
+            return Listing(position, name, value, native=False, schedule=dict(b.instr.schedule), why=why)
+        assembly = partial(self._cache.assembly_of, b.text, self.target)
+        schedule = dict(b.instr.schedule) | dict(b.code.schedule)
+        tiles = b.code.split_tiles
+        return Listing(position, name, value, True, b.symbol, b.text, schedule, b.code.why, tiles, assembly)
+
+    def account(self) -> MemoryAccount:
+        """Bytes by use; `code` counts loaded instructions and constants."""
+        sizes = self.memory.sizes
+        packed = sum(b.bytes for b in self.program.of_kind("weight") if b.base is None and b.type.order is not None)
+        return MemoryAccount(
+            sizes.get("weights", 0), packed, sizes.get("activations", 0), sizes.get("state", 0), sizes.get("io", 0),
+            self._scratch.size, sum(code_bytes(o) for o in self.objects.values()), peak_bytes(),
+        )  # fmt: skip
+
+    def save(self, path: Path | str) -> Path:
+        """An ahead-of-time bundle: objects with one entry function, weights, and a description in JSON."""
+        return save_bundle(Path(path), self)
+
+    def close(self) -> None:
+        """End the threads. The executable stays usable: the next run starts them again."""
+        with self._lock:
+            self.pool.stop()
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Native steps first..last, then perhaps one host call; `end` is the last instruction of it."""
+
+    first: int
+    last: int
+    host: Instr | None
+    end: Instr
+
+
+def segments(bindings: Sequence[Binding], each: bool) -> list[Segment]:
+    """The instruction table cut behind every host call, or behind each instruction."""
+    found: list[Segment] = []
+    first = step = 0
+    for binding in bindings:
+        native = binding.code is not None
+        step += native
+        if each or not native or binding is bindings[-1]:
+            found.append(Segment(first, step, None if native else binding.instr, binding.instr))
+            first = step
+    return found
+
+
+def host_call(memory: Memory, instr: Instr) -> None:
+    """The visible last resort: numpy computes one instruction from and into the arena."""
+    arrays = {name: memory.read(name) for name in instr.ins}
+    for name, array in zip(instr.outs, instr.op.evaluate(arrays.__getitem__), strict=False):
+        memory.write(name, array.reshape(memory.program.buffers[name].type.dims))
+
+
+def noise(program: Program) -> dict[str, np.ndarray]:
+    """Inputs for timing when nobody gave any: normal floats, zeros otherwise; the same every time."""
+    rng = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {}
+    for buffer in program.of_kind("input"):
+        filled = rng.normal(size=buffer.type.dims) if buffer.type.is_float else np.zeros(buffer.type.dims)
+        arrays[buffer.name] = np.asarray(filled).astype(buffer.type.dtype)
+    return arrays

@@ -1,0 +1,84 @@
+"""The default schedule of a matrix product follows from a count of cycles and of bytes that come again."""
+
+from collections.abc import Iterator
+
+from glowviz.compiler.backends.cpu.kernels.choose_conv import BODY, ENTRY, LATENCY, STORE
+from glowviz.compiler.backends.cpu.kernels.gemm import GemmSchedule, GemmSpec
+from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut
+from glowviz.compiler.backends.cpu.kernels.tile import fits
+from glowviz.compiler.target import Target
+
+LOAD = 0.04  # cycles of a load that hides behind FMAs: decides between tiles of equal work
+L2_BYTES = 24.0  # a cycle, streaming
+L3_BYTES = 32.0  # a cycle, prefetched while FMAs run
+COPY_ROWS = 4  # tiles of rows that pay for gathering a panel first
+FAR_ROW = 2048  # bytes between rows of B from which every row costs a new page or cache set
+
+
+def choose(spec: GemmSpec, target: Target) -> tuple[GemmSchedule, str]:
+    """The cheapest schedule by the model, and the sentence that says why."""
+    candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
+    best, _, schedule = min(candidates, key=lambda c: c[:2])
+    share = 100 * spec.flops / 2 / target.vector_width / best
+    tile = f"tile {schedule.rows}x{schedule.vectors * target.vector_width}"
+    how = "panels of B copied to scratch" if schedule.copy else f"{schedule.outer} outermost"
+    return schedule, f"{tile}: the model expects {share:.0f} % of the FMA rate, best of {len(candidates)}; {how}"
+
+
+def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
+    """Model cycles: FMAs or loads, whichever is more, plus ends of tiles, copies and streams."""
+    width = schedule.vectors * target.vector_width
+    sizes = Cut(spec.m, schedule.rows).sizes
+    panels = {schedule.vectors: spec.n // width}
+    rest = -(-(spec.n % width) // target.vector_width)
+    if rest:
+        panels[rest] = panels.get(rest, 0) + 1
+    total = 0.0
+    for vectors, panel_count in panels.items():
+        for rows, count in sizes.items():
+            total += (_step(spec, rows, vectors, target) * spec.k + STORE * rows * vectors + ENTRY) * count * panel_count
+        if schedule.copy:
+            total += 2.0 * spec.k * vectors * panel_count
+    total *= spec.batch
+    return (total + _traffic(spec, schedule, target)) * (1 + BODY * len(sizes) * len(panels))
+
+
+def _step(spec: GemmSpec, rows: int, vectors: int, target: Target) -> float:
+    work = max(rows * vectors, rows + vectors, LATENCY) + LOAD * (rows + vectors)
+    if FLOAT * spec.k * vectors * target.vector_width > target.l1 // 2:
+        work = max(work, vectors * target.vector_width * FLOAT / L2_BYTES)
+    # rows a power of two apart share few sets of L1, so many of them push each other out
+    return work * 1.15 if rows > 8 and spec.a.row % 4096 == 0 else work
+
+
+def _traffic(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
+    width, tiles = schedule.vectors * target.vector_width, Cut(spec.m, schedule.rows).tiles
+    b, a, panels = FLOAT * spec.k * spec.n, FLOAT * spec.m * spec.k, -(-spec.n // width)
+    if schedule.outer == "panels":
+        again = a * (panels - 1) if a > target.l2 // 2 else 0
+        again += b * (tiles - 1) if FLOAT * spec.k * width > target.l2 * 3 // 4 else 0
+    else:
+        again = b * (tiles - 1) if b > target.l2 // 2 else 0
+    return again * spec.batch / L3_BYTES
+
+
+def _candidates(spec: GemmSpec, target: Target) -> Iterator[GemmSchedule]:
+    most = -(-spec.n // target.vector_width)
+    # a mask for the last columns of an uncopied B lives in a vector register, except with AVX-512
+    masks = int(spec.b is not None and spec.n % target.vector_width > 0 and target.registers < 32)
+    for vectors in range(1, min(most, target.registers // 2) + 1):
+        limit = next((r for r in range(min(spec.m, 32), 0, -1) if fits(r, vectors, target, masks)), 0)
+        for rows in {max(Cut(spec.m, r).sizes) for r in (limit, limit - 1, limit - 2) if r > 0}:
+            if _must_copy(spec, rows):
+                yield GemmSchedule(rows, vectors, copy=True)
+            else:
+                yield GemmSchedule(rows, vectors)
+                yield GemmSchedule(rows, vectors, outer="rows")
+
+
+def _must_copy(spec: GemmSpec, rows: int) -> bool:
+    if spec.b is None:
+        return False
+    if spec.b.column != FLOAT:
+        return True
+    return spec.b.row >= FAR_ROW and Cut(spec.m, rows).tiles >= COPY_ROWS and spec.k > 64

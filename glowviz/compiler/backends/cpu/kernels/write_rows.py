@@ -1,0 +1,73 @@
+"""Finished sums of a matrix product go back row by row: epilogue, then store of the columns that exist."""
+
+from dataclasses import dataclass
+
+from glowviz.compiler.backends.cpu.emitter import Emitter
+from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
+from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Matrix
+from glowviz.compiler.backends.cpu.values import Index, Value
+
+
+def batch_offset(em: Emitter, matrix: Matrix, batch: Index) -> Index:
+    """The offset of one matrix: a multiplication where they are evenly spaced, otherwise from a table."""
+    offsets = matrix.batches
+    if len(offsets) < 2:
+        return offsets[0] if offsets else 0
+    step = offsets[1] - offsets[0]
+    if all(o == offsets[0] + n * step for n, o in enumerate(offsets)):
+        return batch * step + offsets[0]
+    return em.load(em.offset(em.table(offsets), batch * 8), "i64")
+
+
+@dataclass
+class RowGoal:
+    """Where the rows of a tile go and what is applied on the way; pointers stand at row 0, column 0."""
+
+    matrix: Matrix
+    epilogue: Epilogue
+    result: Value
+    extras: list[Value]
+    step: Step | None
+
+
+def write_rows(
+    em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: int, row: Index, column: Index
+) -> None:
+    """Store sums [rows, vectors] at (row, column) of the result; only the first `lanes` columns exist."""
+    vectors = len(sums) // rows
+    result = em.offset(goal.result, row * goal.matrix.row + column * FLOAT)
+    bases = [
+        em.offset(pointer, row * extra.matrix.row + column * FLOAT) if extra.matrix else pointer
+        for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True)
+    ]
+    for index, value in enumerate(sums):
+        y, v = divmod(index, vectors)
+        count = min(em.lanes, lanes - v * em.lanes)
+        if goal.step:
+            value = goal.step(em, value, lambda n, y=y, v=v, c=count: _extra(em, goal, bases, n, y, v, c, column))
+        put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * FLOAT), count)
+
+
+def _extra(
+    em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int, column: Index
+) -> Value:
+    extra = goal.epilogue.extras[n]
+    if extra.kind == "scalar":
+        return em.load_splat(bases[n])
+    if extra.kind == "channel":
+        return get(em, em.offset(bases[n], column * FLOAT + v * em.lanes * FLOAT), count)
+    assert extra.matrix is not None, "an operand of the result's shape needs its strides"
+    return get(em, em.offset(bases[n], y * extra.matrix.row + v * em.lanes * FLOAT), count)
+
+
+def get(em: Emitter, address: Value, count: int) -> Value:
+    """A vector of which only the first `count` lanes exist in memory; the others are zero."""
+    return em.load(address) if count >= em.lanes else em.load_lanes(address, em.first_lanes(count))
+
+
+def put(em: Emitter, value: Value, address: Value, count: int) -> None:
+    """Store the first `count` lanes and nothing else."""
+    if count >= em.lanes:
+        em.store(value, address)
+    else:
+        em.store_lanes(value, address, em.first_lanes(count))
