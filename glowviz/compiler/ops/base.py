@@ -190,6 +190,10 @@ class Op:
         """The same results from smaller ops; None where it is small already."""
         return None
 
+    def may_overwrite(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> tuple[str, ...]:
+        """Operands (by value name) whose memory the first result may take, element by element."""
+        return tuple(v for name in self.inplace if (v := getattr(self, name)) is not None)
+
     def padding(
         self, operands: tuple[Type, ...], results: tuple[Type, ...]
     ) -> Mapping[str, tuple[int, int, int, int]]:
@@ -260,6 +264,11 @@ class Elementwise(Op, abstract=True):
         same_order = {t.order for t in flat if t.shape == shape}
         order = same_order.pop() if len(same_order) == 1 else None
         return Type(self.result_elem or first.elem, shape, order=order)
+
+    def may_overwrite(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> tuple[str, ...]:
+        """Every operand of the result's own type: each element is read before it is written."""
+        same = zip(self.operands, operands, strict=True)
+        return tuple(dict.fromkeys(name for name, type_ in same if type_ == results[0]))
 
     def element_operand(self, operands: list[Type]) -> Type:
         """The operand that gives the element type, and whose type the others must share."""
