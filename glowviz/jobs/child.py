@@ -48,11 +48,12 @@ def write_whole(path: Path, content: Any) -> None:
     os.replace(fresh, path)
 
 
-def main(function: str, arguments: dict[str, Any], limits: Limits, work: str, outputs: str) -> None:
+def main(function: str, arguments: dict[str, Any], limits: Limits, work: str, outputs: str,
+         supervisor: int) -> None:
     """Run one job in `work`, its temporary folder; files meant to stay go to `outputs`. Never returns."""
     global _work
     _work = Path(work)
-    _detach(_work)
+    _detach(_work, supervisor)
     try:
         limits.apply()
         answer = _call(function, arguments, Path(outputs))
@@ -67,17 +68,21 @@ def main(function: str, arguments: dict[str, Any], limits: Limits, work: str, ou
     os._exit(0)
 
 
-def _detach(work: Path) -> None:
+def _detach(work: Path, supervisor: int) -> None:
     """Own process group, own folder, no input, output to a file; dies with the supervisor."""
     os.setsid()
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if not Path(f"/proc/{supervisor}").exists():  # it died before we could ask to be told
+            os._exit(1)
     null = os.open(os.devnull, os.O_RDONLY)
     output = os.open(work / OUTPUT, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(null, 0)
     os.dup2(output, 1)
     os.dup2(output, 2)
+    # Among the inherited files is one that keeps the fork server alive; holding it, we would outlive the supervisor.
+    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
     faulthandler.enable(file=2)  # says at which Python line a crash came
     os.chdir(work)
     os.environ["TMPDIR"] = str(work)

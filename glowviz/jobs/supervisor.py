@@ -75,6 +75,7 @@ class Supervisor:
         self.workers = workers
         self.table = Table(store)
         self.running: dict[int, Running] = {}
+        self.stopping = False
         self._version = -1  # of the table when we last read it
         self._wanted: dict[int, int] = {}
         self.context = multiprocessing.get_context("forkserver")
@@ -94,9 +95,9 @@ class Supervisor:
         shutil.rmtree(self.store / "work", ignore_errors=True)
 
     def run(self) -> None:
-        """Serve until no client is left."""
+        """Serve until no client is left or `stopping` is set."""
         checked = busy = time.monotonic()
-        while True:
+        while not self.stopping:
             if self.step() or self.running:
                 busy = time.monotonic()
             tick = TICK if time.monotonic() - busy < IDLE_AFTER else IDLE_TICK
@@ -129,7 +130,7 @@ class Supervisor:
         work.mkdir(parents=True, exist_ok=True)
         outputs.mkdir(parents=True)
         process = self.context.Process(
-            target=child.main, args=(row.function, row.arguments, row.limits, str(work), str(outputs)))
+            target=child.main, args=(row.function, row.arguments, row.limits, str(work), str(outputs), os.getpid()))
         process.start()
         self.table.set_process(row.id, process.pid)
         self._wanted[row.id] = row.wanted
@@ -199,9 +200,13 @@ def main(arguments: list[str]) -> int:
     held = lock(store, seconds=1.0)
     if held is None:
         return 0
-    # SIGTERM must run the clean-up below.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     supervisor = Supervisor(store, workers)
+
+    def stop(*_: object) -> None:
+        """Not an exception: one in the middle of a start would leave a child that nobody knows."""
+        supervisor.stopping = True
+
+    signal.signal(signal.SIGTERM, stop)
     try:
         supervisor.run()
     except (sqlite3.OperationalError, FileNotFoundError):
