@@ -1,0 +1,188 @@
+"""The vertices of every row stand in an order with few crossings, found only where there are crossings."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from itertools import pairwise
+
+from glowviz.layouts.crossings import count_crossings
+
+Rows = list[list[int]]
+Links = list[list[int]]
+
+REACHES = (8, 40)  # rows reordered above and below a crossing, first try and second
+SWEEPS = 24
+SWEEP_WORK = 300_000  # vertices looked at per window, so that huge windows get fewer sweeps
+MISSES = 4  # sweeps in a row that each bring less than …
+WORTH = 0.01  # … this part of the crossings: then the window is done
+SWAP_PASSES = 6
+
+
+def first_order(vertices: list[int], row: list[int], up: Links, down: Links, place: list[int]) -> Rows:
+    """Rows filled by a depth-first walk, from the top or from the bottom, whichever crosses less."""
+    best: Rows = []
+    fewest = -1
+    for onward, back in ((down, up), (up, down)):
+        rows = _walk([vertex for vertex in vertices if not back[vertex]], row, onward)
+        crossings = sum(recount(rows, down, place))
+        if fewest < 0 or crossings < fewest:
+            best, fewest = rows, crossings
+        if not fewest:
+            break
+    return best
+
+
+def _walk(starts: list[int], row: list[int], links: Links) -> Rows:
+    seen: set[int] = set()
+    found: dict[int, list[int]] = {}
+    for start in starts:
+        stack = [start]
+        while stack:
+            vertex = stack.pop()
+            if vertex not in seen:
+                seen.add(vertex)
+                found.setdefault(row[vertex], []).append(vertex)
+                stack.extend(reversed(links[vertex]))
+    return [found.get(number, []) for number in range(max(found) + 1)]
+
+
+def recount(rows: Rows, down: Links, place: list[int]) -> list[int]:
+    """Set every vertex's place in its row; the crossings between each row and the next."""
+    for line in rows:
+        for number, vertex in enumerate(line):
+            place[vertex] = number
+    return _count(rows, 0, len(rows) - 1, down, place)
+
+
+def reduce_crossings(rows: Rows, up: Links, down: Links, place: list[int], threshold: float = 0.0) -> int:
+    """Reorder the rows in place; returns the crossings left.
+
+    Sweeps by barycentre run in windows of rows around the crossings, the rows at a window's edge held
+    fast. A window keeps a new order only if its crossings fall by more than `threshold` of what they were.
+    """
+    counts = recount(rows, down, place)
+    for reach in REACHES:
+        for first, last in list(_windows(rows, counts, reach)):
+            _improve(rows, first, last, up, down, place, threshold)
+            counts[first:last] = _count(rows, first, last, down, place)
+    for first, last in list(_windows(rows, counts, 1)):
+        _swap_neighbours(rows, first, last, up, down, place)
+        counts[first:last] = _count(rows, first, last, down, place)
+    return sum(counts)
+
+
+def _windows(rows: Rows, counts: list[int], reach: int) -> Iterator[tuple[int, int]]:
+    """Runs of rows (first, last) around crossings; a row of one vertex ends a run: no order passes it."""
+    first = last = -1
+    for gap, count in enumerate(counts):
+        if not count:
+            continue
+        low, high = _stretch(rows, gap, reach)
+        if low < last:
+            last = high
+            continue
+        if last >= 0:
+            yield first, last
+        first, last = low, high
+    if last >= 0:
+        yield first, last
+
+
+def _stretch(rows: Rows, gap: int, reach: int) -> tuple[int, int]:
+    low, high = gap, gap + 1
+    while low > 0 and gap - low < reach and len(rows[low]) > 1:
+        low -= 1
+    while high < len(rows) - 1 and high - gap <= reach and len(rows[high]) > 1:
+        high += 1
+    return low, high
+
+
+def _count(rows: Rows, first: int, last: int, down: Links, place: list[int]) -> list[int]:
+    return [count_crossings(rows[number], down, place) for number in range(first, last)]
+
+
+def _movable(rows: Rows, first: int, last: int) -> range:
+    """The rows of a window without those at its edges, which other windows rest on."""
+    return range(first + (first > 0), last + (last == len(rows) - 1))
+
+
+def _improve(rows: Rows, first: int, last: int, up: Links, down: Links, place: list[int], threshold: float) -> None:
+    movable = _movable(rows, first, last)
+    original = best = [line[:] for line in rows[first : last + 1]]
+    start = fewest = sum(_count(rows, first, last, down, place))
+    size = sum(map(len, best))
+    misses = 0
+    for sweep in range(max(4, min(SWEEPS, SWEEP_WORK // size))):
+        flip = sweep % 4 > 1
+        for number in reversed(movable) if sweep % 2 else movable:
+            _by_barycentre(rows[number], down if sweep % 2 else up, place, flip)
+        crossings = sum(_count(rows, first, last, down, place))
+        misses = 0 if crossings < (1 - WORTH) * fewest else misses + 1
+        if crossings < fewest:
+            best, fewest = [line[:] for line in rows[first : last + 1]], crossings
+        if not fewest or misses == MISSES:
+            break
+    _restore(rows, first, best if start - fewest > threshold * start else original, place)
+
+
+def _restore(rows: Rows, first: int, lines: Rows, place: list[int]) -> None:
+    for number, line in enumerate(lines, first):
+        rows[number][:] = line
+        for position, vertex in enumerate(line):
+            place[vertex] = position
+
+
+def _by_barycentre(line: list[int], links: Links, place: list[int], flip: bool) -> None:
+    """Sort the vertices that have neighbours by their mean place, the others keep their slots.
+
+    `flip` turns ties round: it lets a later sweep leave an order in which equals block each other.
+    """
+    if len(line) < 2:
+        return
+    movable = [vertex for vertex in line if links[vertex]]
+    keys: dict[int, float] = {}
+    for vertex in movable:
+        near = links[vertex]
+        keys[vertex] = place[near[0]] if len(near) == 1 else sum([place[other] for other in near]) / len(near)
+    ordered = sorted(reversed(movable) if flip else movable, key=keys.__getitem__)
+    if ordered == movable:
+        return
+    if len(ordered) < len(line):
+        following = iter(ordered)
+        ordered = [next(following) if links[vertex] else vertex for vertex in line]
+    line[:] = ordered
+    for number, vertex in enumerate(line):
+        place[vertex] = number
+
+
+def _swap_neighbours(rows: Rows, first: int, last: int, up: Links, down: Links, place: list[int]) -> None:
+    movable = _movable(rows, first, last)
+    size = 1 + sum([len(rows[number]) for number in movable])
+    for _ in range(max(1, min(SWAP_PASSES, SWEEP_WORK // size))):
+        swaps = 0
+        for number in movable:
+            swaps += _swap_in_row(rows[number], up, down, place)
+        if not swaps:
+            break
+
+
+def _swap_in_row(line: list[int], up: Links, down: Links, place: list[int]) -> int:
+    ends = [[sorted([place[other] for other in links[vertex]]) for links in (up, down)] for vertex in line]
+    swaps = 0
+    for left, right in pairwise(range(len(line))):
+        a, b = ends[left], ends[right]
+        if _crossed(a[0], b[0]) + _crossed(a[1], b[1]) > _crossed(b[0], a[0]) + _crossed(b[1], a[1]):
+            line[left], line[right] = line[right], line[left]
+            ends[left], ends[right] = b, a
+            swaps += 1
+    for number, vertex in enumerate(line):
+        place[vertex] = number
+    return swaps
+
+
+def _crossed(left: list[int], right: list[int]) -> int:
+    """Crossings of two vertices' edges when they stand in this order; ends sorted."""
+    if not left or not right or left[-1] <= right[0]:
+        return 0
+    return sum([len(left) - bisect_right(left, end) for end in right])

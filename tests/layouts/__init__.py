@@ -1,0 +1,1 @@
+"""Layouts, tested on graphs of the shapes that networks have."""
