@@ -35,8 +35,8 @@ export function mountGraph(element, onselect) {
   graph = new GraphView(element, marks, onselect);
   graphKeys(graph);
   wireRegions(graph);
-  onSession(({ passes, overview }) => graph.bar.named(passes, overview));
-  subscribe(["at"], () => graph.bar.named(session().passes, session().overview));
+  onSession(({ passes }) => graph.bar.named(passes));
+  subscribe(["at", "base"], () => graph.bar.named(session().passes));
   return () => graph.destroy();
 }
 

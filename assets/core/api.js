@@ -57,8 +57,8 @@ async function request(method, path, body) {
     }, 0);
   }
   const answer = await response.json().catch(() => null);
+  if (answer && answer.dims) return answer; // 422: the model leaves dimensions open, and says which
   if (!response.ok) throw new Problem((answer && answer.problem) || unexpected(response.status, path), response.status);
-  if (answer && answer.problem && response.status >= 400) throw new Problem(answer.problem, response.status);
   return answer;
 }
 

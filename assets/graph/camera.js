@@ -1,7 +1,7 @@
 // Where the person looks: world point at the top left of the canvas and the zoom; all moves keep it in reach.
 
 const MAX_ZOOM = 4;
-const MARGIN = 24;
+const MARGIN = 24, EDGE = 6;
 
 export class Camera {
   constructor() {
@@ -21,10 +21,10 @@ export class Camera {
     return Math.min((this.width - 2 * MARGIN) / this.size[0], (this.height - 2 * MARGIN) / this.size[1]);
   }
 
-  // 100 % from the top when it nearly fits or is far too big to read as a whole, else all of it.
+  // 100 % when it fits or is far too big to read as a whole, else all of it; a long graph begins at its top.
   start() {
-    const all = this.fitting();
-    this.k = all >= 1 || all < 0.55 ? 1 : Math.max(all, 0.05);
+    const all = Math.min((this.width - 2 * EDGE) / this.size[0], (this.height - 2 * EDGE) / this.size[1]);
+    this.k = all >= 1 || all < 0.75 ? 1 : all;
     this.x = this.size[0] / 2 - this.width / 2 / this.k;
     const spare = this.height / this.k - this.size[1];
     this.y = spare > 0 ? -spare / 2 : -MARGIN / this.k;

@@ -1,6 +1,7 @@
 // The canvas' own bar, its legend and the chips that say what is hidden.
 
 import { button, el, icon, replace } from "../core/dom.js";
+import { rowOf, stepPass } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { MODES } from "./colour.js";
 
@@ -8,11 +9,13 @@ const FOLDS = [["blocks", "Blocks"], ["scopes", "Name scopes"], ["none", "Nothin
 
 export function toolbar(view) {
   const title = el("span.where", {}, "");
+  const arrow = (name, direction, label) => el("button.bare", { type: "button", "aria-label": label, title: label, onclick: () => stepPass(direction) }, icon(name));
+  const steps = [arrow("left", -1, "Previous pass that changed something (p)"), arrow("right", 1, "Next pass that changed something (n)")];
   const colour = choice("colour", MODES.map((mode) => [mode, mode]), (mode) => update({ colour: mode, colourChosen: true }));
   const fold = choice("fold", FOLDS, (value) => update({ fold: value, opened: [] }));
   const zoom = el("button.zoom", { type: "button", title: "Back to 100 % (0)", onclick: () => { view.camera.zoom(1 / view.camera.k, view.camera.width / 2, view.camera.height / 2); view.moved(); } }, "100 %");
   const fit = el("button.bare", { type: "button", title: "Fit the whole graph (f)", "aria-label": "Fit the whole graph", onclick: () => { view.camera.fit(); view.moved(); } }, icon("fit"));
-  const element = el("div.canvas-bar", {}, title, el("span.space"), colour.element, fold.element, fit, zoom);
+  const element = el("div.canvas-bar", {}, title, steps, el("span.space"), colour.element, fold.element, fit, zoom);
   const legend = el("div.legend", { role: "note", "aria-label": "What the colours mean" });
   const chips = el("div.chips");
   subscribe(["colour"], () => colour.set(state().colour));
@@ -20,7 +23,13 @@ export function toolbar(view) {
   colour.set(state().colour);
   fold.set(state().fold);
   return {
-    element, legend, chips, title,
+    element, legend, chips,
+    named: (passes) => {
+      const { at, base } = state();
+      const row = passes ? rowOf(at) : -1;
+      const name = at === 0 ? "imported" : row >= 0 ? passes.rows.name[row] : `state ${at}`;
+      replace(title, el("span.muted", {}, at === 0 ? "" : "after "), el("strong", {}, name), base !== null ? el("span.muted", {}, ` against ${base}`) : null);
+    },
     zoom: (k) => { zoom.textContent = `${Math.round(k * 100)} %`; },
     show: (scene, look, colours) => {
       replace(legend, look.missing ? el("span.muted", {}, look.missing) : look.entries.map((entry) => legendEntry(entry, colours)));

@@ -17,16 +17,16 @@ export const DOCK_TABS = [
 
 export function mountDock(element) {
   const counts = new Map();
-  const list = el("div.tabs.dock-tabs", { role: "tablist", "aria-label": "Dock" });
+  const list = el("div.pane-tabs.dock-tabs", { role: "tablist", "aria-label": "Dock" });
   const handle = el("div.dock-handle", { title: "Drag to change the height" });
-  const sides = [el("div.dock-side", { role: "tabpanel" }), el("div.dock-side", { role: "tabpanel" })];
+  const sides = [0, 1].map(() => el("div.dock-side", { role: "tabpanel", hidden: true }));
   const body = el("div.dock-body", {}, sides);
   replace(element, handle, list, body);
   const shown = [null, null], stops = [() => {}, () => {}];
 
   const tabs = () => {
     const { dock, dock2 } = state();
-    replace(list, DOCK_TABS.map(([key, label]) => el("button.tab", {
+    replace(list, DOCK_TABS.map(([key, label]) => el("button.pane-tab", {
       type: "button", role: "tab", "aria-selected": String(key === dock || (Boolean(dock) && key === dock2)), dataset: { tab: key },
       title: dock ? "Shift-click: beside the open one" : null, onclick: (event) => open(key, event.shiftKey),
     }, label, counts.get(key) ? el("span.count", {}, counts.get(key)) : null)),

@@ -12,13 +12,13 @@ const TABS = [["overview", "Overview", drawOverview], ["life", "Life", drawLife]
   ["why", "Why?", drawWhy], ["changes", "Changes", drawChanges]];
 
 export function mountInspector(element) {
-  const list = el("div.tabs", { role: "tablist", "aria-label": "Inspector", dataset: { ownArrows: "" }, onkeydown: arrows });
+  const list = el("div.pane-tabs", { role: "tablist", "aria-label": "Inspector", dataset: { ownArrows: "" }, onkeydown: arrows });
   const body = el("div.tab-body", { role: "tabpanel" });
   replace(element, list, body);
   let stop = () => {}, shown = null;
   const show = () => {
     const { tab } = state();
-    replace(list, TABS.map(([key, label]) => el("button.tab", {
+    replace(list, TABS.map(([key, label]) => el("button.pane-tab", {
       type: "button", role: "tab", "aria-selected": String(key === tab), tabindex: key === tab ? 0 : -1, onclick: () => update({ tab: key }),
     }, label)));
     if (shown === tab) return;

@@ -1,0 +1,35 @@
+// The bar: which model, how it is bound, search, theme, help, share.
+
+import { button, copy, el, icon, replace } from "../core/dom.js";
+import { onSession, session } from "../core/session.js";
+import { state, subscribe, update } from "../core/state.js";
+import { isDark, toggleTheme } from "../core/theme.js";
+import { openOverlay } from "./overlays.js";
+
+export function mountBar(element) {
+  const draw = () => {
+    const { overview } = session();
+    const open = Boolean(state().recording);
+    replace(element,
+      el("button.brand", { type: "button", title: "Start page", onclick: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
+        el("img", { src: "/assets/icons/glowviz.svg", width: 18, height: 18, alt: "" }), "glowviz"),
+      open ? el("span.model", {}, overview ? overview.name : "…") : null,
+      open && overview ? el("button.bound", { type: "button", title: "Compile again with other settings", onclick: () => openOverlay("settings") }, overview.bound, icon("gear", 12)) : null,
+      el("span.space"),
+      el("button.search-box", { type: "button", onclick: () => openOverlay(open ? "search" : "palette") }, icon("search"),
+        el("span", {}, open ? "Search" : "Commands"), el("kbd", {}, open ? "/" : ">"), open ? el("span.muted", {}, "or command ") : null, open ? el("kbd", {}, ">") : null),
+      el("button.bare", { type: "button", "aria-label": isDark() ? "Light theme" : "Dark theme", title: "Light or dark (l)", onclick: toggleTheme }, icon(isDark() ? "sun" : "moon", 16)),
+      el("button.bare", { type: "button", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => openOverlay("help") }, icon("help", 16)),
+      open ? share() : null);
+  };
+  const stops = [onSession(draw), subscribe(["recording", "theme"], draw)];
+  return () => stops.forEach((stop) => stop());
+}
+
+function share() {
+  const made = button("Share", () => {
+    copy(location.href).then(() => { made.lastChild.textContent = "Link copied"; }, () => { made.lastChild.textContent = "Copy the address bar"; });
+    setTimeout(() => { made.lastChild.textContent = "Share"; }, 2500);
+  }, { glyph: "link", kind: "small", title: "Copy the address of exactly this view" });
+  return made;
+}

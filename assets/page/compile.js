@@ -1,0 +1,58 @@
+// Starting a compilation and following its job; a model with free dimensions first asks for them.
+
+import { get, post, remove } from "../core/api.js";
+import { refresh } from "../core/session.js";
+import { state, update } from "../core/state.js";
+import { openOverlay } from "./overlays.js";
+
+const POLL = 350;
+const listeners = new Set();
+let job = null;
+
+// Calls `listener(job)` now and on each change; job is null when nothing runs.
+export function onJob(listener) {
+  listeners.add(listener);
+  listener(job);
+  return () => listeners.delete(listener);
+}
+
+function publish(next) {
+  job = next;
+  listeners.forEach((listener) => listener(job));
+}
+
+// Asks the server to compile; `request` names a model, an upload, a gallery card or a recording to compile again.
+export async function compile(request) {
+  return started(request, await post("/api/compile", request));
+}
+
+export async function openPath(path, shapes = null) {
+  return started({ path }, await post("/api/open", shapes ? { path, shapes } : { path }));
+}
+
+function started(request, answer) {
+  if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
+  const again = state().recording !== null && request.recording === state().recording;
+  update({ recording: answer.recording, ...(again ? {} : { at: 0, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
+  if (answer.job) follow(answer.job);
+  return answer;
+}
+
+async function follow(identifier) {
+  try {
+    const next = await get(`/api/jobs/${identifier}`, { fresh: true });
+    next.id = identifier;
+    if (next.state === "done" || next.state === "cancelled") { publish(null); refresh(); return; }
+    publish(next);
+    if (next.state === "failed") { refresh(); return; }
+    setTimeout(() => follow(identifier), POLL);
+  } catch {
+    publish(null);
+  }
+}
+
+export async function cancelJob() {
+  if (!job) return;
+  await remove(`/api/jobs/${job.id}`).catch(() => {});
+  publish(null);
+}

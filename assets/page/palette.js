@@ -1,0 +1,44 @@
+// The command palette: every key's command, every pass, every tab, by typing a part of its name.
+
+import { el, empty } from "../core/dom.js";
+import { table } from "../core/keys.js";
+import { goTo, session } from "../core/session.js";
+import { update } from "../core/state.js";
+import { MODES } from "../graph/colour.js";
+import { chooser } from "./chooser.js";
+import { DOCK_TABS } from "./dock.js";
+import { openOverlay } from "./overlays.js";
+
+export function paletteOverlay(body, { close }) {
+  const all = commands();
+  const list = chooser(body, {
+    placeholder: "Type a command, a pass or a view",
+    onquery: (query) => show(query),
+    onchoose: (command) => { close(); command.run(); },
+  });
+  const show = (query) => {
+    const words = query.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = all.filter(({ label, group }) => words.every((word) => `${group} ${label}`.toLowerCase().includes(word))).slice(0, 60);
+    list.show(found, found.length ? null : empty("No command matches."), (command) => [
+      el("span.muted.group-name", {}, command.group), el("span", {}, command.label), el("span.space"), command.keys ? el("kbd", {}, command.keys) : null,
+    ]);
+  };
+  show("");
+}
+
+function commands() {
+  const { passes } = session();
+  const keyed = table().filter((binding) => !binding.when || binding.when({ target: document.body }))
+    .filter((binding) => !binding.keys.includes("ArrowDown"))
+    .map((binding) => ({ group: binding.group, label: binding.label, keys: binding.keys[0], run: () => binding.run({ key: binding.keys[0], target: document.body }) }));
+  const views = passes ? DOCK_TABS.map(([key, label]) => ({ group: "Show", label, run: () => update({ dock: key }) })) : [];
+  const colours = passes ? MODES.map((mode) => ({ group: "Colour by", label: mode, run: () => update({ colour: mode, colourChosen: true }) })) : [];
+  const rows = passes ? passes.rows.snapshot.map((at, row) => ({ at, name: passes.rows.name[row], row })).filter(({ at }) => at >= 0)
+    .map(({ at, name, row }) => ({ group: "Go to pass", label: `${at} ${name}`, keys: passes.rows.fired[row] || null, run: () => goTo(at) })) : [];
+  const more = [
+    { group: "Model", label: "Open another model", run: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
+    { group: "Model", label: "Try passes on a graph", run: () => openOverlay("editor") },
+    ...(passes ? [{ group: "Model", label: "Compile again with other settings", run: () => openOverlay("settings") }] : []),
+  ];
+  return [...keyed, ...views, ...colours, ...more, ...rows];
+}

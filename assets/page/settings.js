@@ -1,0 +1,29 @@
+// Settings of a compilation: precision, threads and which passes run.
+
+import { button, el, replace } from "../core/dom.js";
+import { session } from "../core/session.js";
+import { state } from "../core/state.js";
+import { compile } from "./compile.js";
+
+export function settings(body, { close }) {
+  const { overview, passes } = session();
+  if (!overview || !passes) { replace(body, el("p", {}, "No model is open.")); return; }
+  const off = new Set(overview.disabled || []);
+  const precision = el("select", { "aria-label": "Precision" }, ["f32", "i8"].map((name) => el("option", { value: name }, name)));
+  precision.value = overview.precision || "f32";
+  const threads = el("input.field.short", { type: "number", min: 1, max: 256, value: overview.threads || 1, "aria-label": "Threads" });
+  const rows = passes.rows.name.map((name, row) => ({ name, row })).filter(({ row }) => passes.rows.snapshot[row] !== 0 && passes.rows.level[row] !== "kernels");
+  const seen = new Set();
+  const switches = rows.filter(({ name }) => !seen.has(name) && seen.add(name)).map(({ name, row }) => {
+    const box = el("input", { type: "checkbox", checked: !off.has(name), disabled: Boolean(passes.rows.required[row]) });
+    return { name, box, line: el("label.switch", {}, box, el("span.mono", {}, name), passes.rows.required[row] ? el("span.muted", {}, "required") : null) };
+  });
+  const run = () => {
+    close();
+    compile({ recording: state().recording, precision: precision.value, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
+  };
+  replace(body, el("div.settings", {},
+    el("label.row", {}, el("span", {}, "Precision"), precision), el("label.row", {}, el("span", {}, "Threads"), threads),
+    el("h3", {}, "Passes"), el("div.switches", {}, switches.map(({ line }) => line)),
+    el("div.actions", {}, button("Compile", run, { kind: "primary" }))));
+}
