@@ -20,8 +20,9 @@ from kernel_harness import Loaded, aligned
 
 from glowviz.compiler.backends.cpu.cpu_targets import avx2, host_target
 from glowviz.compiler.backends.cpu.emitter import Emitter
+from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.choose_conv import choose
-from glowviz.compiler.backends.cpu.kernels.conv import ConvSchedule, ConvSpec, emit, pack_bias, pack_conv_weights
+from glowviz.compiler.backends.cpu.kernels.conv import ConvSchedule, ConvSpec, emit, pack_conv_weights
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, relu_step
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.backends.cpu.registry import KernelCode

@@ -25,9 +25,7 @@ class Arithmetic:
         if isinstance(no, Value):
             return self.emitter.select(condition, no.match(yes), no)
         kind = like(condition.type, "float")
-        return self.emitter.select(
-            condition, self.emitter.constant(yes, kind), self.emitter.constant(no, kind)
-        )
+        return self.emitter.select(condition, self.emitter.constant(yes, kind), self.emitter.constant(no, kind))
 
     def max(self, left: Operand, right: Operand) -> Value:
         """The larger; NaN where either is NaN."""

@@ -215,9 +215,7 @@ class Emitter:
         """The lanes of `left` then `right` (numbered on) in a new order."""
         kind = vector_of(element_of(left.type), len(lanes))
         order = ", ".join(f"i32 {lane}" for lane in lanes)
-        return self.value(
-            kind, f"shufflevector {left!r}, {right!r}, <{len(lanes)} x i32> <{order}>", left.unsigned
-        )
+        return self.value(kind, f"shufflevector {left!r}, {right!r}, <{len(lanes)} x i32> <{order}>", left.unsigned)
 
     def lane(self, vector: Value, position: Index) -> Value:
         """One lane of a vector."""

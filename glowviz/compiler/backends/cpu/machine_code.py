@@ -9,6 +9,7 @@ from llvmlite import binding
 from glowviz.compiler.target import Target
 
 CODEGEN_LEVEL = 2  # levels 1 and 3 are no faster, level 0 makes code eight times slower
+SCALAR_MOVES = ("vmovd", "movd", "vmovq", "movq", "vpbroadcast", "vcvtsi2ss", "cvtsi2ss")
 _LOCK = threading.Lock()
 
 
@@ -79,9 +80,9 @@ def vector_spills(assembly_text: str) -> list[str]:
 
 
 def _is_spill(line: str) -> bool:
-    code = line.split("#")[0]
-    # rbp is an ordinary register here; vmovd moves a spilled integer, which costs a hot loop nothing
-    return "(%rsp)" in code and "mm" in code and not code.lstrip().startswith(("vmovd", "movd", "vpbroadcast"))
+    code = line.split("#")[0].strip()
+    # rbp is an ordinary register here; a spilled integer on its way into a vector costs a hot loop nothing
+    return "(%rsp)" in code and "mm" in code and not code.startswith(SCALAR_MOVES)
 
 
 def undefined_symbols(assembly_text: str) -> set[str]:

@@ -1,6 +1,7 @@
 """Kernels run on plain numpy buffers, in one or several ranges, for tests and timing."""
 
 import ctypes
+import itertools
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -49,7 +50,7 @@ class Loaded:
         pointers = (ctypes.c_void_p * len(arrays))(*[a.ctypes.data for a in arrays])
         tiles = self.code.split_tiles
         edges = [tiles * n // pieces for n in range(pieces + 1)]
-        for low, high in reversed(list(zip(edges, edges[1:], strict=False))):
+        for low, high in reversed(list(itertools.pairwise(edges))):
             self.call(ctypes.addressof(pointers), low, high, 0)
 
 

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from kernel_harness import Loaded, aligned, check_code, check_guards, close, guarded, targets
 
+from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.choose_conv import choose
 from glowviz.compiler.backends.cpu.kernels.conv import (
     ConvSchedule,
     ConvSpec,
     emit,
-    pack_bias,
     pack_conv_weights,
 )
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, add_relu_step
@@ -87,20 +87,50 @@ def run(spec: ConvSpec, schedule: ConvSchedule, target: Target, seed: int = 0) -
 
 
 CASES = {
-    "1x1": dict(n=1, c=32, o=64, h=7, w=7, k=(1, 1)),
-    "1x1 odd channels": dict(n=2, c=19, o=37, h=5, w=6, k=(1, 1), epilogue="add relu"),
-    "1x1 stride": dict(n=1, c=16, o=48, h=14, w=14, k=(1, 1), s=(2, 2)),
-    "3x3": dict(n=1, c=32, o=32, h=14, w=14, k=(3, 3), pads=(1, 1, 1, 1), epilogue="add relu"),
-    "3x3 wide halo": dict(n=2, c=24, o=20, h=9, w=17, k=(3, 3), pads=(1, 1, 1, 1), extra_halo=2, epilogue="add relu"),
-    "3x3 stride": dict(n=1, c=20, o=16, h=15, w=13, k=(3, 3), s=(2, 2), pads=(1, 1, 1, 1)),
-    "5x3 dilated": dict(n=1, c=6, o=10, h=16, w=19, k=(5, 3), d=(2, 3), pads=(3, 2, 4, 1)),
-    "1d": dict(n=1, c=40, o=24, h=1, w=33, k=(1, 5), pads=(0, 2, 0, 2)),
-    "stem 7x7": dict(n=1, c=3, o=24, h=32, w=32, k=(7, 7), s=(2, 2), pads=(3, 3, 3, 3), plain=True, epilogue="add relu"),
-    "stem 3x3 one channel": dict(n=2, c=1, o=8, h=12, w=11, k=(3, 3), pads=(1, 1, 1, 1), plain=True),
-    "group 1x1": dict(n=1, c=136, o=136, h=7, w=7, k=(1, 1), group=4, epilogue="add relu"),
-    "group 3x3": dict(n=1, c=24, o=40, h=8, w=9, k=(3, 3), pads=(1, 1, 1, 1), group=4),
-    "group many": dict(n=1, c=30, o=60, h=6, w=6, k=(3, 3), pads=(1, 1, 1, 1), group=10),
-    "group wide": dict(n=1, c=128, o=128, h=6, w=6, k=(3, 3), pads=(1, 1, 1, 1), group=4),
+    "1x1": {"n": 1, "c": 32, "o": 64, "h": 7, "w": 7, "k": (1, 1)},
+    "1x1 odd channels": {"n": 2, "c": 19, "o": 37, "h": 5, "w": 6, "k": (1, 1), "epilogue": "add relu"},
+    "1x1 stride": {"n": 1, "c": 16, "o": 48, "h": 14, "w": 14, "k": (1, 1), "s": (2, 2)},
+    "3x3": {"n": 1, "c": 32, "o": 32, "h": 14, "w": 14, "k": (3, 3), "pads": (1, 1, 1, 1), "epilogue": "add relu"},
+    "3x3 wide halo": {
+        "n": 2,
+        "c": 24,
+        "o": 20,
+        "h": 9,
+        "w": 17,
+        "k": (3, 3),
+        "pads": (1, 1, 1, 1),
+        "extra_halo": 2,
+        "epilogue": "add relu",
+    },
+    "3x3 stride": {"n": 1, "c": 20, "o": 16, "h": 15, "w": 13, "k": (3, 3), "s": (2, 2), "pads": (1, 1, 1, 1)},
+    "5x3 dilated": {"n": 1, "c": 6, "o": 10, "h": 16, "w": 19, "k": (5, 3), "d": (2, 3), "pads": (3, 2, 4, 1)},
+    "1d": {"n": 1, "c": 40, "o": 24, "h": 1, "w": 33, "k": (1, 5), "pads": (0, 2, 0, 2)},
+    "stem 7x7": {
+        "n": 1,
+        "c": 3,
+        "o": 24,
+        "h": 32,
+        "w": 32,
+        "k": (7, 7),
+        "s": (2, 2),
+        "pads": (3, 3, 3, 3),
+        "plain": True,
+        "epilogue": "add relu",
+    },
+    "stem 3x3 one channel": {
+        "n": 2,
+        "c": 1,
+        "o": 8,
+        "h": 12,
+        "w": 11,
+        "k": (3, 3),
+        "pads": (1, 1, 1, 1),
+        "plain": True,
+    },
+    "group 1x1": {"n": 1, "c": 136, "o": 136, "h": 7, "w": 7, "k": (1, 1), "group": 4, "epilogue": "add relu"},
+    "group 3x3": {"n": 1, "c": 24, "o": 40, "h": 8, "w": 9, "k": (3, 3), "pads": (1, 1, 1, 1), "group": 4},
+    "group many": {"n": 1, "c": 30, "o": 60, "h": 6, "w": 6, "k": (3, 3), "pads": (1, 1, 1, 1), "group": 10},
+    "group wide": {"n": 1, "c": 128, "o": 128, "h": 6, "w": 6, "k": (3, 3), "pads": (1, 1, 1, 1), "group": 4},
 }
 
 

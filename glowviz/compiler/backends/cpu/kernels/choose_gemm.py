@@ -36,7 +36,9 @@ def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
     total = 0.0
     for vectors, panel_count in panels.items():
         for rows, count in sizes.items():
-            total += (_step(spec, rows, vectors, target) * spec.k + STORE * rows * vectors + ENTRY) * count * panel_count
+            total += (
+                (_step(spec, rows, vectors, target) * spec.k + STORE * rows * vectors + ENTRY) * count * panel_count
+            )
         if schedule.copy:
             total += 2.0 * spec.k * vectors * panel_count
     total *= spec.batch

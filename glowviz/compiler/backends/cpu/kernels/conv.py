@@ -5,9 +5,16 @@ from dataclasses import asdict, dataclass, field, replace
 import numpy as np
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
+from glowviz.compiler.backends.cpu.kernels.channel_panels import (
+    Panel,
+    PanelSums,
+    panels_of,
+    spread_weights,
+    stream,
+)
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
-from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Map, blocks_of
-from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply, unroll_for
+from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map, check_reach
+from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -33,12 +40,7 @@ class ConvSpec:
     epilogue: Epilogue = field(default_factory=Epilogue)
 
     def __post_init__(self) -> None:
-        for axis, name in enumerate(("height", "width")):
-            reach = (getattr(self.result, name) - 1) * self.strides[axis]
-            reach += (self.kernel[axis] - 1) * self.dilations[axis] - self.pads[axis]
-            before, after = self.source.halo[axis], self.source.halo[axis + 2]
-            if before < self.pads[axis] or reach > getattr(self.source, name) - 1 + after:
-                raise ValueError(f"the halo {self.source.halo} of {self.source} is smaller than the padding needs")
+        check_reach(self.source, self.result, self.kernel, self.strides, self.dilations, self.pads)
 
     @property
     def flops(self) -> int:
@@ -64,27 +66,9 @@ class ConvSchedule:
     flat: tuple[int, int] | None = None
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The output channels one task computes: `vectors` blocks from `block`, reading channels first..end."""
-
-    block: int
-    vectors: int
-    first: int
-    end: int
-
-
 def panels(spec: ConvSpec, vectors: int) -> list[Panel]:
-    """The panels of a convolution, each with the union of the input ranges of its groups."""
-    width = spec.result.block
-    per_group_in, per_group_out = spec.source.channels // spec.group, spec.result.channels // spec.group
-    result = []
-    for block in range(0, spec.result.blocks, vectors):
-        count = min(vectors, spec.result.blocks - block)
-        last = min((block + count) * width, spec.result.channels) - 1
-        first_group, last_group = block * width // per_group_out, last // per_group_out
-        result.append(Panel(block, count, first_group * per_group_in, (last_group + 1) * per_group_in))
-    return result
+    """The panels of output channels."""
+    return panels_of(spec.source, spec.result, spec.group, vectors)
 
 
 def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedule) -> np.ndarray:
@@ -94,33 +78,11 @@ def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedul
     (fewer vectors in the last) and only the source channels its groups need, with zeros where a lane does not
     belong to a channel's group.
     """
-    per_group_in, per_group_out = spec.source.channels // spec.group, spec.result.channels // spec.group
     parts: list[np.ndarray] = []
     for panel in panels(spec, schedule.vectors):
-        lanes = panel.vectors * spec.result.block
-        dense = np.zeros((lanes, panel.end - panel.first, *spec.kernel), np.float32)
-        start = panel.block * spec.result.block
-        channels = np.arange(start, min(start + lanes, spec.result.channels))
-        for group in range(start // per_group_out, channels[-1] // per_group_out + 1):
-            mine = channels[channels // per_group_out == group]
-            at = group * per_group_in - panel.first
-            dense[mine - start, at : at + per_group_in] = weights[mine]
-        for low, high in _block_ranges(panel, spec.source.block):
-            part = dense[:, low - panel.first : high - panel.first]
-            parts.append(part.transpose(2, 3, 1, 0).reshape(-1))
-    return np.ascontiguousarray(np.concatenate(parts))
-
-
-def _block_ranges(panel: Panel, block: int) -> list[tuple[int, int]]:
-    first, last = panel.first // block, (panel.end - 1) // block
-    return [(max(b * block, panel.first), min((b + 1) * block, panel.end)) for b in range(first, last + 1)]
-
-
-def pack_bias(bias: np.ndarray, block: int) -> np.ndarray:
-    """One number per channel, filled with zeros to whole blocks."""
-    packed = np.zeros(blocks_of(len(bias), block) * block, np.float32)
-    packed[: len(bias)] = bias
-    return packed
+        dense = spread_weights(weights, panel, spec.source, spec.result, spec.group)
+        parts += stream(dense, panel, spec.source.block)
+    return np.concatenate(parts)
 
 
 def emit(
@@ -156,9 +118,7 @@ def can_flatten(spec: ConvSpec) -> bool:
 class _Writer:
     """Writes the task loop, the choice of bodies and the bodies of one convolution."""
 
-    def __init__(
-        self, spec: ConvSpec, schedule: ConvSchedule, target: Target, name: str, step: Step | None
-    ) -> None:
+    def __init__(self, spec: ConvSpec, schedule: ConvSchedule, target: Target, name: str, step: Step | None) -> None:
         self.spec, self.schedule, self.step = spec, schedule, step
         self.em = em = Emitter(name, target)
         self.panels = panels(spec, schedule.vectors)
@@ -166,20 +126,11 @@ class _Writer:
         self.column_cut = Cut(spec.result.width, schedule.columns)
         self.row_tasks = spec.result.batch * self.row_cut.tiles
         self.tasks = self.row_tasks * len(self.panels)
-        self.dense = all((p.first, p.end) == (0, spec.source.channels) for p in self.panels)
+        has_bias = spec.epilogue.bias
         self.result, self.source, self.weights = em.argument(0), em.argument(1), em.argument(2)
-        self.bias = em.argument(3) if spec.epilogue.bias else None
-        start = 4 if spec.epilogue.bias else 3
-        self.extras = [em.argument(start + n) for n in range(len(spec.epilogue.extras))]
-        self.table = None if self.dense else em.table(self._table())
-
-    def _table(self) -> list[int]:
-        rows, offset = [], 0
-        for panel in self.panels:
-            rows += [panel.first, panel.end, offset]
-            taps = self.spec.kernel[0] * self.spec.kernel[1]
-            offset += (panel.end - panel.first) * taps * panel.vectors * self.em.lanes * FLOAT
-        return rows
+        self.extras = [em.argument(3 + has_bias + n) for n in range(len(spec.epilogue.extras))]
+        taps, bias = spec.kernel[0] * spec.kernel[1], em.argument(3) if has_bias else None
+        self.sums = PanelSums(em, spec.source, self.panels, taps, bias, schedule.prefetch)
 
     def write(self) -> None:
         em = self.em
@@ -226,59 +177,14 @@ class _Writer:
         down, right = spec.strides[0] * spec.source.row, spec.strides[1] * spec.source.pixel
         tile = Tile([y * down + x * right for y in range(rows) for x in range(columns)], vectors)
         block = panel * schedule.vectors
-        sums = self._first_sums(tile, block)
-        sums = self._reduce(tile, source, panel, sums)
+        first, end, offset = self.sums.locate(panel)
+        taps = [
+            Level(0, spec.kernel[0], spec.dilations[0] * spec.source.row),
+            Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel),
+        ]
+        sums = self.sums.add(
+            tile, self.sums.first_sums(tile, block), source, em.offset(self.weights, offset), (first, end), taps,
+            self.sums.unroll(schedule.unroll, spec.kernel[1]),
+        )  # fmt: skip
         goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step)
         write_back(em, goal, sums, rows, columns, vectors, place, block)
-
-    def _first_sums(self, tile: Tile, block: Index) -> list[Value]:
-        em = self.em
-        if self.bias is None:
-            return [em.zeros() for _ in range(tile.count)]
-        start = em.offset(self.bias, block * (em.lanes * FLOAT))
-        biases = [em.load(em.offset(start, v * em.lanes * FLOAT)) for v in range(tile.vectors)]
-        return biases * len(tile.offsets)
-
-    def _reduce(self, tile: Tile, source: Value, panel: Index, sums: list[Value]) -> list[Value]:
-        em, spec = self.em, self.spec
-        first, end, offset = self._range(panel)
-        block, row = spec.source.block, tile.vectors * em.lanes * FLOAT
-        weights = em.offset(self.weights, offset)
-        unroll = self._unroll()
-        low, high = em.divide(first, block), em.divide(end + (block - 1), block)
-        with em.loop(low, high, carry=[*sums, weights]) as loop:
-            here = em.offset(source, loop.index * spec.source.plane)
-            levels = [
-                Level(0, spec.kernel[0], spec.dilations[0] * spec.source.row),
-                Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel),
-            ]
-            if block > 1:
-                levels.append(self._channel_level(first, end, loop.index))
-            sums, weights = multiply(
-                em, tile, here, loop.carry[-1], loop.carry[:-1], levels, unroll, row, self.schedule.prefetch
-            )
-            loop.next = [*sums, weights]
-        return loop.results[:-1]
-
-    def _channel_level(self, first: Index, end: Index, block: Index) -> Level:
-        em, size = self.em, self.spec.source.block
-        if self.dense and self.spec.source.channels % size == 0:
-            return Level(0, size, FLOAT)
-        low = 0 if self.dense else em.larger(first - block * size, 0)
-        return Level(low, em.smaller(end - block * size, size), FLOAT)
-
-    def _range(self, panel: Index) -> tuple[Index, Index, Index]:
-        em, spec = self.em, self.spec
-        if self.table is None:
-            taps = spec.kernel[0] * spec.kernel[1] * spec.source.channels
-            return 0, spec.source.channels, panel * (taps * self.schedule.vectors * em.lanes * FLOAT)
-        row = em.offset(self.table, panel * 24)
-        first, end, offset = (em.load(em.offset(row, 8 * n), "i64") for n in range(3))
-        return first, end, offset
-
-    def _unroll(self) -> int:
-        limit, block = self.schedule.unroll, self.spec.source.block
-        if block == 1:
-            return unroll_for([self.spec.kernel[1]], limit)
-        ranges = [r for p in self.panels for r in _block_ranges(p, block)]
-        return unroll_for([high - low for low, high in ranges], limit)

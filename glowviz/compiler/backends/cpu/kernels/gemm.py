@@ -87,9 +87,7 @@ def emit(
 class _Writer:
     """Writes the task loop and one body per shape of tile."""
 
-    def __init__(
-        self, spec: GemmSpec, schedule: GemmSchedule, target: Target, name: str, step: Step | None
-    ) -> None:
+    def __init__(self, spec: GemmSpec, schedule: GemmSchedule, target: Target, name: str, step: Step | None) -> None:
         self.spec, self.schedule, self.step = spec, schedule, step
         self.em = em = Emitter(name, target)
         self.width = schedule.vectors * em.lanes
@@ -141,9 +139,7 @@ class _Writer:
         ]
         return RowGoal(self.spec.result, epilogue, result, extras, self.step)
 
-    def _panel(
-        self, goal: RowGoal, a: Value, b: Value, panel: Index, tile: Index | None, columns: int
-    ) -> None:
+    def _panel(self, goal: RowGoal, a: Value, b: Value, panel: Index, tile: Index | None, columns: int) -> None:
         em, spec = self.em, self.spec
         vectors = -(-columns // em.lanes)
         step = vectors * em.lanes * FLOAT
@@ -191,7 +187,5 @@ class _Writer:
             return [em.zeros() for _ in range(shape.count)]
         start = em.offset(self.bias, column * FLOAT)
         width = em.lanes
-        biases = [
-            get(em, em.offset(start, v * width * FLOAT), columns - v * width) for v in range(shape.vectors)
-        ]
+        biases = [get(em, em.offset(start, v * width * FLOAT), columns - v * width) for v in range(shape.vectors)]
         return biases * len(shape.offsets)

@@ -146,6 +146,18 @@ class Cut:
         return {size: count for size, count in counts.items() if count}
 
 
+def check_reach(
+    source: Map, result: Map, kernel: tuple[int, int], strides: tuple[int, int], dilations: tuple[int, int],
+    pads: tuple[int, int],
+) -> None:  # fmt: skip
+    """Refuse a source whose halo does not hold every pixel that the windows of the result touch."""
+    for axis, (size, count) in enumerate(((source.height, result.height), (source.width, result.width))):
+        last = (count - 1) * strides[axis] + (kernel[axis] - 1) * dilations[axis] - pads[axis]
+        if source.halo[axis] < pads[axis] or last > size - 1 + source.halo[axis + 2]:
+            need = (pads[axis], max(0, last - size + 1))
+            raise ValueError(f"axis {axis} of {source} needs a halo of {need} for its windows, not {source.halo}")
+
+
 def blocks_of(channels: int, block: int) -> int:
     """Blocks needed for that many channels."""
     return -(-channels // block)

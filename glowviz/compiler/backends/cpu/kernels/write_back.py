@@ -56,9 +56,7 @@ def _inside(layout: Map, y: int, x: int, v: int) -> int:
     return v * layout.plane + y * layout.row + x * layout.pixel
 
 
-def _extra(
-    em: Emitter, goal: Goal, bases: list[Value], n: int, at: tuple[int, int, int], block: Index
-) -> Value:
+def _extra(em: Emitter, goal: Goal, bases: list[Value], n: int, at: tuple[int, int, int], block: Index) -> Value:
     extra, base = goal.epilogue.extras[n], bases[n]
     if extra.kind == "scalar":
         return em.load_splat(base)

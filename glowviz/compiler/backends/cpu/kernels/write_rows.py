@@ -30,9 +30,7 @@ class RowGoal:
     step: Step | None
 
 
-def write_rows(
-    em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: int, row: Index, column: Index
-) -> None:
+def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: int, row: Index, column: Index) -> None:
     """Store sums [rows, vectors] at (row, column) of the result; only the first `lanes` columns exist."""
     vectors = len(sums) // rows
     result = em.offset(goal.result, row * goal.matrix.row + column * FLOAT)
@@ -48,9 +46,7 @@ def write_rows(
         put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * FLOAT), count)
 
 
-def _extra(
-    em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int, column: Index
-) -> Value:
+def _extra(em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int, column: Index) -> Value:
     extra = goal.epilogue.extras[n]
     if extra.kind == "scalar":
         return em.load_splat(bases[n])

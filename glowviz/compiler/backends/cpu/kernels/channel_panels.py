@@ -1,0 +1,132 @@
+"""Output channels fall into panels; each panel sums over the source channels that its groups read."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from glowviz.compiler.backends.cpu.emitter import Emitter
+from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map, blocks_of
+from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply, unroll_for
+from glowviz.compiler.backends.cpu.values import Index, Value
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The output channels one task computes: `vectors` blocks from `block`, reading channels first..end."""
+
+    block: int
+    vectors: int
+    first: int
+    end: int
+
+    def ranges(self, size: int) -> list[tuple[int, int]]:
+        """The source channels cut at block borders."""
+        first, last = self.first // size, (self.end - 1) // size
+        return [(max(b * size, self.first), min((b + 1) * size, self.end)) for b in range(first, last + 1)]
+
+
+def panels_of(source: Map, result: Map, group: int, vectors: int) -> list[Panel]:
+    """The panels of a convolution, each with the union of the input ranges of its groups."""
+    per_group_in, per_group_out = source.channels // group, result.channels // group
+    found = []
+    for block in range(0, result.blocks, vectors):
+        count = min(vectors, result.blocks - block)
+        last = min((block + count) * result.block, result.channels) - 1
+        first_group, last_group = block * result.block // per_group_out, last // per_group_out
+        found.append(Panel(block, count, first_group * per_group_in, (last_group + 1) * per_group_in))
+    return found
+
+
+def spread_weights(weights: np.ndarray, panel: Panel, source: Map, result: Map, group: int) -> np.ndarray:
+    """Weights [O, C/group, KH, KW] of one panel as [lanes, channels first..end, KH, KW], 0 across groups."""
+    per_group_in, per_group_out = source.channels // group, result.channels // group
+    lanes, start = panel.vectors * result.block, panel.block * result.block
+    dense = np.zeros((lanes, panel.end - panel.first, *weights.shape[2:]), np.float32)
+    channels = np.arange(start, min(start + lanes, result.channels))
+    for number in range(start // per_group_out, channels[-1] // per_group_out + 1):
+        mine = channels[channels // per_group_out == number]
+        at = number * per_group_in - panel.first
+        dense[mine - start, at : at + per_group_in] = weights[mine]
+    return dense
+
+
+def stream(dense: np.ndarray, panel: Panel, block: int) -> list[np.ndarray]:
+    """Spread weights in the order of the reduction: [channel block][KH][KW][channel in block][lane]."""
+    parts = (dense[:, low - panel.first : high - panel.first] for low, high in panel.ranges(block))
+    return [part.transpose(2, 3, 1, 0).reshape(-1) for part in parts]
+
+
+def pack_bias(bias: np.ndarray, block: int) -> np.ndarray:
+    """One number per channel, filled with zeros to whole blocks."""
+    packed = np.zeros(blocks_of(len(bias), block) * block, np.float32)
+    packed[: len(bias)] = bias
+    return packed
+
+
+class PanelSums:
+    """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels."""
+
+    def __init__(
+        self, em: Emitter, source: Map, panels: list[Panel], taps: int, bias: Value | None, prefetch: int = 0
+    ) -> None:
+        self.em, self.source, self.panels, self.taps = em, source, panels, taps
+        self.bias, self.prefetch, self.vectors = bias, prefetch, panels[0].vectors
+        self.dense = all((p.first, p.end) == (0, source.channels) for p in panels)
+        self.table = None if self.dense else em.table(self._table())
+
+    def _table(self) -> list[int]:
+        rows, offset = [], 0
+        for panel in self.panels:
+            rows += [panel.first, panel.end, offset]
+            offset += (panel.end - panel.first) * self.taps * panel.vectors * self.em.lanes * FLOAT
+        return rows
+
+    def unroll(self, limit: int, kernel_width: int) -> int:
+        """The unrolling of the innermost loop that divides all its trip counts."""
+        size = self.source.block
+        if size == 1:
+            return unroll_for([kernel_width], limit)
+        return unroll_for([high - low for p in self.panels for low, high in p.ranges(size)], limit)
+
+    def locate(self, panel: Index) -> tuple[Index, Index, Index]:
+        """First source channel, end, and the offset of the weights."""
+        em = self.em
+        if self.table is None:
+            per_panel = self.taps * self.source.channels * self.vectors * em.lanes * FLOAT
+            return 0, self.source.channels, panel * per_panel
+        row = em.offset(self.table, panel * 24)
+        first, end, offset = (em.load(em.offset(row, 8 * n), "i64") for n in range(3))
+        return first, end, offset
+
+    def first_sums(self, tile: Tile, block: Index) -> list[Value]:
+        """The bias, or zeros."""
+        em, width = self.em, self.em.lanes * FLOAT
+        if self.bias is None:
+            return [em.zeros() for _ in range(tile.count)]
+        start = em.offset(self.bias, block * width)
+        return [em.load(em.offset(start, v * width)) for v in range(tile.vectors)] * len(tile.offsets)
+
+    def add(
+        self, tile: Tile, sums: list[Value], source: Value, weights: Value, channels: tuple[Index, Index],
+        taps: Sequence[Level], unroll: int,
+    ) -> list[Value]:  # fmt: skip
+        """The sums over channels first..end and all taps; weights are read from front to back."""
+        em, size, (first, end) = self.em, self.source.block, channels
+        row = tile.vectors * em.lanes * FLOAT
+        low, high = em.divide(first, size), em.divide(end + (size - 1), size)
+        with em.loop(low, high, carry=[*sums, weights]) as loop:
+            here = em.offset(source, loop.index * self.source.plane)
+            levels = [*taps, self._channel_level(first, end, loop.index)] if size > 1 else [*taps]
+            sums, weights = multiply(
+                em, tile, here, loop.carry[-1], loop.carry[:-1], levels, unroll, row, self.prefetch
+            )  # fmt: skip
+            loop.next = [*sums, weights]
+        return loop.results[:-1]
+
+    def _channel_level(self, first: Index, end: Index, block: Index) -> Level:
+        em, size = self.em, self.source.block
+        if self.dense and self.source.channels % size == 0:
+            return Level(0, size, FLOAT)
+        low = 0 if self.dense else em.larger(first - block * size, 0)
+        return Level(low, em.smaller(end - block * size, size), FLOAT)
