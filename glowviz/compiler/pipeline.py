@@ -1,0 +1,150 @@
+"""The compiler as one page: from an ONNX file to an Executable, every arrow a recorded step."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from glowviz.compiler.backends import backend_named
+from glowviz.compiler.backends.base import Backend, Executable
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.importer import read_model
+from glowviz.compiler.irgen import irgen
+from glowviz.compiler.ledger import Ledger
+from glowviz.compiler.memory import plan_memory
+from glowviz.compiler.program import MemoryPlan, Program
+from glowviz.compiler.recording.records import PassLog, logging_to
+from glowviz.compiler.recording.writer import Recorder
+from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
+from glowviz.compiler.verify import verify_plan
+
+Source = str | os.PathLike[str] | bytes | Graph | Any
+"""A path, the bytes of a model, an onnx ModelProto, or a Graph."""
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A heading of the ledger and the passes under it."""
+
+    name: str
+    passes: tuple[str, ...]
+
+
+GRAPH_STAGES: tuple[Stage, ...] = (
+    Stage("Import", ("bind_shapes", "fold_constants", "dce")),
+    Stage("Fold up", ("fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu", "fold_hardswish", "dce")),
+    Stage("Simplify", (
+        "eliminate_noop", "sink_transposes", "merge_transposes", "transpose_to_reshape", "arithmetic",
+        "clean_reshapes", "cse", "merge_pad", "clean_concat_slice", "fold_constants", "swap_relu_maxpool",
+        "fold_batchnorm", "cse", "dce",
+    )),
+    Stage("Lower", ("lower", "arithmetic", "clean_reshapes", "fold_constants", "fold_batchnorm", "cse", "dce")),
+    Stage("Orders and fusion", ("choose_order", "fuse", "dce")),
+)
+PROGRAM_STAGES: tuple[Stage, ...] = (
+    Stage("Program", (
+        "peephole", "copy_elimination", "dse", "borrow_views", "share_buffers", "sink_allocs", "hoist_deallocs",
+        "delete_dead_allocs", "make_weights_constant",
+    )),
+)
+
+
+def compile(
+    source: Source,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    target: str = "cpu",
+    threads: int = 1,
+    precision: str = "f32",
+    calibration: Any = None,
+    disable: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    record: str | os.PathLike[str] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Executable:
+    """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
+
+    Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
+    """
+    refuse_unknown(precision, calibration)
+    backend = backend_named(target, threads)
+    record = record or os.environ.get("GLOWVIZ_RECORD") or None
+    recorder = Recorder(record, describe_run(source, backend, threads, disable, options)) if record else None
+    ledger = Ledger(backend.target, recorder, frozenset(disable), with_shapes(options, shapes), progress)
+    try:
+        graph = optimize(import_graph(source, shapes, ledger), ledger, backend)
+        program, plan = lower_to_program(graph, ledger, backend)
+        progress("Kernels: compiling")
+        executable = backend.build(program, plan)
+        if recorder is not None:
+            record_code(recorder, executable)
+            recorder.finish()
+    except BaseException:
+        if recorder is not None:
+            recorder.finish("failed")
+        raise
+    return executable
+
+
+def with_shapes(
+    options: Mapping[str, Mapping[str, Any]] | None, shapes: Mapping[str, tuple[int, ...]] | None
+) -> dict[str, Mapping[str, Any]]:
+    """The options of all passes; bind_shapes gets the shapes."""
+    found = dict(options or {})
+    if shapes:
+        found["bind_shapes"] = {"shapes": {name: tuple(dims) for name, dims in shapes.items()}}
+    return found
+
+
+def import_graph(source: Source, shapes: Mapping[str, tuple[int, ...]] | None, ledger: Ledger) -> Graph:
+    """ONNX file -> Graph, as the file says it."""
+    started = time.perf_counter()
+    graph = source if isinstance(source, Graph) else read_model(source, shapes)
+    if ledger.recorder is not None:
+        ledger.recorder.set_meta({"model_facts": dict(graph.metadata)})
+    return ledger.imported(graph, time.perf_counter() - started)
+
+
+def optimize(graph: Graph, ledger: Ledger, backend: Backend, stages: tuple[Stage, ...] = GRAPH_STAGES) -> Graph:
+    """Graph -> Graph: fold up, simplify, lower (the backend keeps what it wants), simplify, choose orders, fuse."""
+    ledger.check(tuple(name for stage in stages for name in stage.passes))
+    for stage in stages:
+        for name in stage.passes:
+            graph = ledger.run(name, stage.name, graph)
+    for level in ("graph", "lowered"):
+        for one in backend.passes(level):
+            graph = ledger.run(one.name, "Backend", graph)
+    return graph
+
+
+def lower_to_program(graph: Graph, ledger: Ledger, backend: Backend) -> tuple[Program, MemoryPlan]:
+    """Graph -> Program -> addresses: everything that needs memory is decided before plan_memory."""
+    program = ledger.perform("irgen", "Program", "program", lambda: _irgen(graph, backend), "Graph -> Program")
+    for stage in PROGRAM_STAGES:
+        for name in stage.passes:
+            program = ledger.run(name, stage.name, program)
+    for one in backend.passes("program"):
+        program = ledger.run(one.name, "Kernels", program)
+    found: list[MemoryPlan] = []
+    planned = partial(_plan, program, found)
+    program = ledger.perform("plan_memory", "Memory", "program", planned, "lifetimes -> addresses")
+    verify_plan(program, found[0])
+    if ledger.recorder is not None:
+        ledger.recorder.plan(found[0], program)
+    return program, found[0]
+
+
+def _irgen(graph: Graph, backend: Backend) -> tuple[Program, PassLog]:
+    with logging_to(PassLog()) as log:
+        return irgen(graph, target=backend.target), log
+
+
+def _plan(program: Program, found: list[MemoryPlan]) -> tuple[Program, PassLog]:
+    with logging_to(PassLog()) as log:
+        program, plan = plan_memory(program)
+        found.append(plan)
+        return program, log

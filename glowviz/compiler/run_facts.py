@@ -1,0 +1,107 @@
+"""What a recording says about the run itself: versions, choices, code, times and memory of the executable."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from glowviz.compiler.backends.base import Backend, Executable
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.program import Instr, Program
+from glowviz.compiler.recording.writer import Recorder
+
+PACKAGES = ("glowviz", "numpy", "onnx", "llvmlite")
+
+
+def refuse_unknown(precision: str, calibration: Any) -> None:
+    """Precisions that this version cannot compile are refused, never ignored."""
+    if precision != "f32" or calibration is not None:
+        raise Problem(f"precision {precision!r} is not offered yet", "compile(precision=…, calibration=…)",
+                      "precision 'f32' and no calibration", "Leave both options away.")
+
+
+def describe_run(
+    source: Any, backend: Backend, threads: int, disable: Iterable[str], options: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """Model, target, switches and versions, as JSON data."""
+    path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
+    name = Path(str(path)).name if path is not None else source.name if isinstance(source, Graph) else "model"
+    return {
+        "state": "running",
+        "model": name,
+        "path": str(Path(str(path)).absolute()) if path is not None else None,
+        "target": backend.name,
+        "cpu": backend.target.cpu,
+        "target_facts": {"vector_width": backend.target.vector_width, "peak_gflops": backend.target.peak_gflops},
+        "threads": threads,
+        "precision": "f32",
+        "disabled": sorted(disable),
+        "options": {k: dict(v) for k, v in (options or {}).items()},
+        "versions": {p: importlib.metadata.version(p) for p in PACKAGES} | {"python": platform.python_version()},
+    }
+
+
+def record_code(recorder: Recorder, executable: Executable) -> None:
+    """One row per instruction: its kernel, the code at both levels, the line map, and the memory account."""
+    program = executable.program
+    instructions = program.instructions
+    rows = []
+    for listing in executable.listing():
+        instr = instructions[listing.position]
+        flops, moved = work_of(instr, program)
+        rows.append((
+            listing.position, listing.instruction, listing.kernel, listing.native, listing.value,
+            orjson.dumps(dict(listing.schedule), default=str).decode(), listing.why, flops, moved,
+            _packed(listing.llvm), _packed(listing.assembly), zlib.compress(orjson.dumps(list(listing.lines))),
+            recorder.origin_id(instr.origin),
+        ))
+    recorder.insert("kernels", rows)
+    record_account(recorder, executable)
+
+
+def record_account(recorder: Recorder, executable: Executable) -> None:
+    """Bytes by use, and the measured peak of the process."""
+    account = executable.account()
+    fields = ("weights", "packed", "activations", "state", "io", "scratch", "code", "process_peak")
+    recorder.set_meta({"account": {f: getattr(account, f) for f in fields}})
+
+
+def record_times(recorder: Recorder, executable: Executable, threads: int, runs: int = 30) -> None:
+    """All samples of every instruction, and those of whole runs beside their sum."""
+    samples: dict[int, dict[int, float]] = {}
+    unit = "ns"
+    for span in executable.timings(runs):
+        position, run = int(span.counters["position"]), int(span.counters["run"])
+        times = samples.setdefault(position, {})
+        times[run] = max(times.get(run, 0.0), span.duration)
+        unit = span.unit
+    rows = [(k, threads, unit, zlib.compress(orjson.dumps(list(times.values())))) for k, times in samples.items()]
+    recorder.insert("spans", rows)
+
+
+def record_runs(recorder: Recorder, threads: int, samples: list[float], note: str) -> None:
+    """Whole runs in ns, all samples; `note` says how they were measured."""
+    recorder.insert("runs", [(threads, "ns", zlib.compress(orjson.dumps(samples)), note)])
+
+
+def work_of(instr: Instr, program: Program) -> tuple[int, int]:
+    """FLOPs and bytes of one instruction; zero where its op does not say."""
+    operands = tuple(program.buffers[b].type for b in instr.ins)
+    results = tuple(program.buffers[b].type for b in instr.outs)
+    try:
+        work = instr.op.work(operands, results)
+    except (NotImplementedError, ValueError, AttributeError, IndexError):
+        return 0, 0
+    return work.flops, work.bytes
+
+
+def _packed(text: str) -> bytes:
+    return zlib.compress(text.encode(), 6)

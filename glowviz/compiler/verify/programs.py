@@ -1,0 +1,266 @@
+"""When a Program and its MemoryPlan are well formed; a broken one is refused with the statement and the buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from glowviz.compiler.program import (
+    Alloc,
+    Buffer,
+    Dealloc,
+    Halo,
+    Instr,
+    MemoryOverlap,
+    MemoryPlan,
+    Program,
+    View,
+)
+from glowviz.compiler.types import Type
+from glowviz.compiler.verify.graphs import VerifyProblem
+
+
+def verify_program(program: Program) -> None:
+    """A Program is well formed when all of these hold; VerifyProblem names the first that does not.
+
+    Every buffer is kept under its name. A weight has contents of its type; only weights and states have
+    contents. A view lies inside its base, and its base is a buffer. A statement names declared buffers. Only
+    activations and scratch are allocated, each once, and each is deallocated once, after its alloc. A view is
+    declared while its base lives. An instruction touches only living buffers. Weights are never written. Inputs
+    are never written but for their halo. What is read was written before. Scratch is no operand. A result is
+    not written twice by one instruction. A result shares memory with an operand only where the op may work in
+    place, and then exactly. A buffer with a halo is filled before a padded read, and its halo covers the padding.
+    Every public output is written, and no public name stands twice. An update renews a state from a living
+    buffer of its type.
+    """
+    _buffers(program)
+    walk = _Walk(program)
+    for position, statement in enumerate(program.body):
+        walk.step(position, statement)
+    walk.end()
+
+
+def verify_plan(program: Program, plan: MemoryPlan) -> None:
+    """Every owning buffer has a place of at least its size, for its lifetime, and no two that live at once overlap."""
+    for buffer in program.buffers.values():
+        if buffer.base is not None:
+            continue
+        place = plan.buffers.get(buffer.name)
+        if place is None:
+            raise VerifyProblem(f"%{buffer.name} has no place in memory", _whole(program), "an address for each buffer")
+        if place.size < buffer.bytes:
+            raise VerifyProblem(f"%{buffer.name} has {place.size} bytes", _whole(program), f"{buffer.bytes} bytes")
+    try:
+        plan.check()
+    except MemoryOverlap as overlap:
+        raise VerifyProblem(str(overlap), _whole(program), "addresses that do not collide") from None
+
+
+def _whole(program: Program) -> str:
+    return f"program @{program.name}"
+
+
+def _buffers(program: Program) -> None:
+    for name, b in program.buffers.items():
+        if name != b.name:
+            raise VerifyProblem(f"the buffer kept as %{name} is called %{b.name}", _whole(program), "one name")
+        if b.kind == "weight" and b.payload is None:
+            raise VerifyProblem(f"weight %{name} has no content", _whole(program), "contents of its type")
+        if b.payload is not None and b.kind not in ("weight", "state"):
+            raise VerifyProblem(f"{b.kind} %{name} has contents", _whole(program), "only weights and states to")
+        if b.payload is not None and (b.payload.array.shape, b.payload.array.dtype) != (b.type.shape, b.type.dtype):
+            found = f"{b.payload.array.dtype}{list(b.payload.array.shape)}"
+            raise VerifyProblem(f"the content of %{name} is {found}", _whole(program), f"{b.type}")
+        if (b.kind == "view") != (b.base is not None):
+            raise VerifyProblem(f"%{name} is a {b.kind} {'with' if b.base else 'without'} a base", _whole(program),
+                                "views to have a base, and only views")
+        if b.base is not None:
+            _view(program, b)
+
+
+def _view(program: Program, view: Buffer) -> None:
+    base = program.buffers.get(view.base or "")
+    if base is None:
+        raise VerifyProblem(f"view %{view.name} is of %{view.base}, which is no buffer", _whole(program), "a buffer")
+    if view.offset < 0 or view.offset + view.bytes > base.bytes:
+        raise VerifyProblem(
+            f"view %{view.name} covers bytes {view.offset} to {view.offset + view.bytes} of %{base.name}",
+            _whole(program), f"bytes within its {base.bytes}")
+
+
+class _Walk:
+    """What lives, what was written and which halos are filled, statement by statement."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.living = {b.name for b in program.of_kind("input", "output", "weight", "state")}
+        self.over: set[str] = set()
+        self.views: set[str] = set()
+        self.filled: set[str] = set()
+        self.written: dict[str, list[tuple[int, int]]] = {
+            b.name: [(0, b.bytes)] for b in program.of_kind("input", "weight", "state")}
+        self.where = ""
+
+    def step(self, position: int, statement: object) -> None:
+        name = getattr(statement, "buffer", "")
+        self.where = f"statement {position} of {_whole(self.program)}"
+        if not isinstance(statement, Instr) and name not in self.program.buffers:
+            raise VerifyProblem(f"%{name} is not declared", self.where, "a declared buffer")
+        if isinstance(statement, Alloc):
+            self._alloc(name)
+        elif isinstance(statement, Dealloc):
+            self._dealloc(name)
+        elif isinstance(statement, View):
+            self._view(name)
+        elif isinstance(statement, Instr):
+            self.where = f"statement {position} ({statement.name} of %{statement.value or statement.outs[0]})"
+            self._instr(statement)
+
+    def _alloc(self, name: str) -> None:
+        if self.program.buffers[name].kind not in ("activation", "scratch"):
+            kind = self.program.buffers[name].kind
+            raise VerifyProblem(f"{kind} %{name} is allocated", self.where, "an activation or scratch buffer")
+        if name in self.living or name in self.over:
+            raise VerifyProblem(f"%{name} is allocated twice", self.where, "one alloc per buffer")
+        self.living.add(name)
+        self.written[name] = []
+
+    def _dealloc(self, name: str) -> None:
+        if name not in self.living or self.program.buffers[name].kind not in ("activation", "scratch"):
+            state = "deallocated twice" if name in self.over else "deallocated without an alloc"
+            raise VerifyProblem(f"%{name} is {state}", self.where, "one dealloc after the alloc")
+        self.living.discard(name)
+        self.over.add(name)
+
+    def _view(self, name: str) -> None:
+        root = self.program.root(name).name
+        if self.program.buffers[name].base is None:
+            raise VerifyProblem(f"%{name} is no view", self.where, "a buffer with a base")
+        if root not in self.living:
+            raise VerifyProblem(f"view %{name} is of %{root}, which does not live here", self.where, "a living base")
+        self.views.add(name)
+
+    def _instr(self, instr: Instr) -> None:
+        for name in instr.touched:
+            self._lives(name)
+        for name in instr.scratch:
+            if self.program.buffers[name].kind != "scratch" or name in instr.ins:
+                raise VerifyProblem(f"%{name} is no scratch here", self.where, "scratch to be scratch, and no operand")
+        if len(set(instr.outs)) != len(instr.outs):
+            raise VerifyProblem(f"%{instr.outs[0]} is written twice by one instruction", self.where, "distinct results")
+        self._aliases(instr)
+        for name in instr.ins:
+            if not (instr.name == "fill_halo" and name in instr.outs):
+                self._initialised(name)
+        self._padding(instr)
+        for name in instr.outs:
+            self._write(name, instr)
+
+    def _lives(self, name: str) -> None:
+        buffer = self.program.buffers.get(name)
+        if buffer is None:
+            raise VerifyProblem(f"%{name} is not declared", self.where, "declared buffers")
+        if buffer.base is not None and name not in self.views:
+            raise VerifyProblem(f"view %{name} is used before it is declared", self.where, "a view statement before it")
+        root = self.program.root(name).name
+        if root not in self.living:
+            state = "after its dealloc" if root in self.over else "before its alloc"
+            raise VerifyProblem(f"%{name} is used {state}", self.where, "a living buffer")
+
+    def _range(self, name: str) -> tuple[str, int, int]:
+        start = self.program.offset(name)
+        return self.program.root(name).name, start, start + self.program.buffers[name].bytes
+
+    def _aliases(self, instr: Instr) -> None:
+        operands = tuple(self.program.buffers[b].type for b in instr.ins)
+        results = tuple(self.program.buffers[b].type for b in instr.outs)
+        for out in instr.outs:
+            for name in dict.fromkeys(instr.ins):
+                if not self._overlap(out, name):
+                    continue
+                exact = out == name or self._range(out) == self._range(name)
+                allowed = instr.name == "fill_halo" or name in instr.op.may_overwrite(operands, results)
+                if not (exact and allowed):
+                    raise VerifyProblem(f"%{out} shares memory with operand %{name}", self.where,
+                                        "results apart from operands, unless the op may work in place")
+
+    def _overlap(self, a: str, b: str) -> bool:
+        root_a, low_a, high_a = self._range(a)
+        root_b, low_b, high_b = self._range(b)
+        return root_a == root_b and low_a < high_b and low_b < high_a
+
+    def _initialised(self, name: str) -> None:
+        root, low, high = self._range(name)
+        for start, end in self.written.get(root, []):
+            if start <= low:
+                low = max(low, end)
+        if low < high:
+            raise VerifyProblem(f"%{name} is read but was not written", self.where, "every operand to be initialised")
+
+    def _padding(self, instr: Instr) -> None:
+        for name, sides in paddings(instr, self.program):
+            halo = self.program.buffers[name].halo
+            if halo is None or not any(sides):
+                continue
+            if not halo.covers(Halo(*sides, fill=halo.fill)):
+                raise VerifyProblem(f"%{name} is read {sides} beyond its border, its halo is {halo}", self.where,
+                                    "a halo that covers the padding")
+            if name not in self.filled:
+                raise VerifyProblem(f"the halo of %{name} is read but was not filled", self.where, "a fill_halo before")
+
+    def _write(self, name: str, instr: Instr) -> None:
+        root, low, high = self._range(name)
+        kind = self.program.buffers[root].kind
+        if instr.name == "fill_halo":
+            self.filled.add(name)
+            return
+        if kind in ("weight", "input"):
+            raise VerifyProblem(f"{kind} %{root} is written", self.where, "weights and inputs to be read only")
+        self.written[root] = _merged([*self.written.get(root, []), (low, high)])
+
+    def end(self) -> None:
+        program = self.program
+        self.where = f"the end of {_whole(program)}"
+        left = [b.name for b in program.of_kind("activation", "scratch") if b.name in self.living]
+        if left:
+            raise VerifyProblem(f"%{left[0]} is never deallocated", self.where, "a dealloc for each alloc")
+        seen: set[str] = set()
+        for output in program.outputs:
+            if output.public in seen:
+                raise VerifyProblem(f"two outputs are called {output.public!r}", self.where, "public names to differ")
+            seen.add(output.public)
+            if output.buffer not in program.buffers:
+                what = f"output {output.public!r} is %{output.buffer}, which is no buffer"
+                raise VerifyProblem(what, self.where, "a declared buffer")
+            self._initialised(output.buffer)
+        for state, name in program.updates.items():
+            self._update(state, name)
+
+    def _update(self, state: str, name: str) -> None:
+        buffers = self.program.buffers
+        if state not in buffers or buffers[state].kind != "state":
+            raise VerifyProblem(f"next %{state} renews what is no state", self.where, "a state buffer")
+        if name not in buffers or buffers[name].type != buffers[state].type:
+            raise VerifyProblem(f"%{state} is renewed by %{name}", self.where, f"a buffer of {buffers[state].type}")
+
+
+def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    merged: list[tuple[int, int]] = []
+    for low, high in sorted(ranges):
+        if merged and low <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], high))
+        else:
+            merged.append((low, high))
+    return merged
+
+
+def paddings(instr: Instr, program: Program) -> Iterator[tuple[str, tuple[int, int, int, int]]]:
+    """Buffers an instruction reads beyond their border, and how far (top, left, bottom, right)."""
+    if instr.name == "fused":
+        inner = dict(zip(instr.op.body.inputs, instr.op.xs, strict=True))
+        for node in instr.op.body:
+            operands: tuple[Type, ...] = tuple(instr.op.body.type(o) for o in node.op.operands)
+            yield from ((inner[v], s) for v, s in node.op.padding(operands, node.types).items() if v in inner)
+        return
+    types = tuple(program.buffers[b].type for b in instr.ins)
+    results = tuple(program.buffers[b].type for b in instr.outs)
+    yield from instr.op.padding(types, results).items()
