@@ -78,8 +78,7 @@ class Generator:
         if kind == "activation":
             self.allocs.append(Alloc(name))
         if halo is not None:
-            op = FillHalo(name, value=halo.fill)
-            self.code.append(Instr(op, (name,), origin, value=f"{name}.halo"))
+            self.code.append(Instr(FillHalo(name), (name,), origin, value=f"{name}.halo"))
         return name
 
     def _node(self, node: Node) -> None:
