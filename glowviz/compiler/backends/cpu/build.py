@@ -5,10 +5,11 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 from glowviz.compiler.backends.cpu import kernels
 from glowviz.compiler.backends.cpu.executable import Binding, CpuExecutable
+from glowviz.compiler.backends.cpu.kernels.elementwise import elementwise, is_elementwise
 from glowviz.compiler.backends.cpu.objects import ObjectCache
 from glowviz.compiler.backends.cpu.pool import CHUNKS
 from glowviz.compiler.backends.cpu.registry import KernelCode, lower
@@ -27,16 +28,16 @@ def load_kernels() -> None:
 
 
 def build(
-    program: Program, plan: MemoryPlan, target: Target, threads: int = 1, cache: ObjectCache | None = None
+    program: Program, plan: MemoryPlan, target: Target, threads: int = 1, objects: ObjectCache | None = None
 ) -> CpuExecutable:
     """Emit, compile (or find in the cache) and load the code of a program."""
     load_kernels()
-    cache = cache or ObjectCache()
+    objects = objects or ObjectCache()
     names = _Names()
     bindings = [_bind(instr, program, target, threads, names) for instr in program.instructions]
-    objects = {b.symbol: b.text for b in bindings if b.code is not None}
-    compiled = {symbol: cache.object_of(text, target) for symbol, text in objects.items()}
-    return CpuExecutable(program, plan, target, bindings, compiled, threads, cache)
+    texts = {b.symbol: b.text for b in bindings if b.code is not None}
+    compiled = {symbol: objects.object_of(text, target) for symbol, text in texts.items()}
+    return CpuExecutable(program, plan, target, bindings, compiled, threads, objects)
 
 
 class _Names:
@@ -53,7 +54,8 @@ class _Names:
 
 
 def _bind(instr: Instr, program: Program, target: Target, threads: int, names: _Names) -> Binding:
-    code = lower(instr.name, instr, program, target)
+    lowering = elementwise if is_elementwise(instr.op) else partial(lower, instr.name)
+    code = lowering(instr, program, target)
     if code is None:
         return Binding(instr)
     if not code.operands:

@@ -1,0 +1,135 @@
+"""What every backend offers: a Backend turns a planned Program into an Executable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.program import Instr, MemoryPlan, Program
+from glowviz.compiler.rewrite import Pass
+from glowviz.compiler.target import Span, Target
+
+Watch = Callable[[Instr, Mapping[str, np.ndarray]], None]
+"""Called after every instruction with copies of what it wrote, logical arrays by buffer name."""
+
+
+class InputProblem(Problem):
+    """Inputs that the compiled program cannot take: which one, what was expected, what to do."""
+
+
+class RunProblem(Problem):
+    """A run whose data made an instruction impossible (an index outside its tensor): where, and which limits."""
+
+
+class BackendProblem(Problem):
+    """A backend or a choice of it that does not exist, or that this machine cannot run."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The code of one instruction; without a kernel (`native` false) the interpreter runs it.
+
+    `lines[k]` is the line of `llvm` (1 is the first) that line k of `assembly` comes from, 0 where none.
+    """
+
+    position: int
+    instruction: str
+    value: str
+    native: bool
+    kernel: str = ""
+    llvm: str = ""
+    schedule: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+    tiles: int = 1
+    make_assembly: Callable[[], str] = str
+
+    @cached_property
+    def assembly(self) -> str:
+        """Made when asked for: it costs as much as compiling the kernel."""
+        return self.make_assembly()
+
+    @cached_property
+    def lines(self) -> tuple[int, ...]:
+        """Assembly line to LLVM line."""
+        return line_map(self.assembly)
+
+
+def line_map(assembly: str) -> tuple[int, ...]:
+    """The source line that each line of an assembly text belongs to, from its `.loc` marks; 0 before the first."""
+    current, found = 0, []
+    for line in assembly.split("\n"):
+        words = line.split()
+        if words and words[0] == ".loc":
+            current = int(words[2])
+        found.append(current)
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class MemoryAccount:
+    """Bytes by use. `packed` is the part of `weights` that is a second copy in a kernel's own order."""
+
+    weights: int
+    packed: int
+    activations: int
+    state: int
+    io: int
+    scratch: int
+    code: int
+    process_peak: int
+    """Most bytes of memory this process ever held."""
+
+
+class Executable(Protocol):
+    """A compiled program, ready to run any number of times."""
+
+    @property
+    def program(self) -> Program: ...
+    @property
+    def plan(self) -> MemoryPlan: ...
+
+    def run(self, inputs: Mapping[str, Any], watch: Watch | None = None) -> dict[str, np.ndarray]:
+        """All outputs by public name, as copies. Safe from several threads. InputProblem says what does not fit."""
+        ...
+
+    def timings(self, runs: int = 30, inputs: Mapping[str, Any] | None = None) -> tuple[Span, ...]:
+        """One span for each instruction, lane and run; `counters` hold `position` (of the instruction) and `run`.
+
+        Without inputs: those of the last run, else noise (floats) and zeros (integers).
+        """
+        ...
+
+    def listing(self) -> tuple[Listing, ...]:
+        """The code of every instruction, in order."""
+        ...
+
+    def account(self) -> MemoryAccount:
+        """All memory by use, with the measured peak of the process."""
+        ...
+
+    def save(self, path: Path | str) -> Path:
+        """Write everything needed to run without glowviz into a folder."""
+        ...
+
+
+class Backend(Protocol):
+    """A machine to compile for."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def target(self) -> Target: ...
+
+    def passes(self, level: str) -> tuple[Pass, ...]:
+        """The backend's own passes of one level (graph, lowered, program), after the generic ones."""
+        ...
+
+    def build(self, program: Program, plan: MemoryPlan) -> Executable:
+        """Emit code for every instruction; all decisions about memory were made before."""
+        ...
