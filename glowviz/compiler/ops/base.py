@@ -129,10 +129,7 @@ class Op:
         changes: dict[str, Any] = {}
         for slot in self.slots():
             value = getattr(self, slot.name)
-            if slot.variadic:
-                new = tuple(rename.get(v, v) for v in value)
-            else:
-                new = rename.get(value, value)
+            new = tuple(rename.get(v, v) for v in value) if slot.variadic else rename.get(value, value)
             if new != value:
                 changes[slot.name] = new
         return replace(self, **changes) if changes else self  # type: ignore[type-var]  # subclasses are dataclasses
