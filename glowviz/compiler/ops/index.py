@@ -157,7 +157,7 @@ class ScatterElements(Movement):
 
     def reference(self, x: np.ndarray, indices: np.ndarray, updates: np.ndarray) -> np.ndarray:
         axis = self.axis % x.ndim
-        places = list(np.indices(indices.shape, sparse=True))
+        places: list[Any] = list(np.indices(indices.shape, sparse=True))
         places[axis] = within(indices, x.shape[axis])
         y = x.copy()
         _combined(self.reduction, y, tuple(places), updates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from glowviz.compiler.ops.shape import Concat
+from glowviz.compiler.ops import Concat
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, Program, Statement, View
 from glowviz.compiler.program_passes.access import Access, accesses, fired, kept, title
 from glowviz.compiler.rewrite import program_pass
