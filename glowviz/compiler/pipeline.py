@@ -53,6 +53,12 @@ PROGRAM_STAGES: tuple[Stage, ...] = (
 )
 
 
+def pipeline_passes() -> tuple[str, ...]:
+    """Names of all passes of the pipeline, each once, in the order they first run."""
+    stages = (*GRAPH_STAGES, *PROGRAM_STAGES)
+    return tuple(dict.fromkeys(name for stage in stages for name in stage.passes))
+
+
 def compile(
     source: Source,
     *,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import time
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -17,6 +18,7 @@ from glowviz.compiler.graph import Graph
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.writer import Recorder
+from glowviz.compiler.validate import sample_inputs
 
 PACKAGES = ("glowviz", "numpy", "onnx", "llvmlite")
 
@@ -85,6 +87,27 @@ def record_times(recorder: Recorder, executable: Executable, threads: int, runs:
         unit = span.unit
     rows = [(k, threads, unit, zlib.compress(orjson.dumps(list(times.values())))) for k, times in samples.items()]
     recorder.insert("spans", rows)
+
+
+def append_times(path: str, executable: Executable, threads: int, runs: int) -> None:
+    """Time every kernel and whole runs, and add all samples to a finished recording."""
+    recorder = Recorder.reopen(path)
+    record_times(recorder, executable, threads, runs)
+    record_runs(recorder, threads, whole_runs(executable, runs), "one process, wall clock, alone unless said otherwise")
+    record_account(recorder, executable)
+    recorder.finish()
+
+
+def whole_runs(executable: Executable, runs: int) -> list[float]:
+    """Wall time in ns of whole runs on seeded noise, the first one left out."""
+    inputs = sample_inputs(executable.program, seed=0)
+    executable.run(inputs)
+    samples: list[float] = []
+    for _ in range(runs):
+        started = time.perf_counter_ns()
+        executable.run(inputs)
+        samples.append(float(time.perf_counter_ns() - started))
+    return samples
 
 
 def record_runs(recorder: Recorder, threads: int, samples: list[float], note: str) -> None:

@@ -14,7 +14,7 @@ from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin
 from glowviz.compiler.program import Buffer, Instr, MemoryPlan, Program, Statement
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.rows import SEPARATOR
-from glowviz.compiler.recording.schema import ALIVE, create
+from glowviz.compiler.recording.schema import ALIVE, connect, create
 from glowviz.compiler.text.literals import payload_text, type_text
 from glowviz.compiler.text.printer import attributes_text, buffer_text, statement_text
 
@@ -59,6 +59,16 @@ class Recorder:
         self._work_of: dict[Any, tuple[int, int]] = {}
         self.snapshot = -1
         self.set_meta(meta)
+
+    @classmethod
+    def reopen(cls, path: str | Path) -> Recorder:
+        """A recorder that adds rows (times, statistics) to a finished recording."""
+        recorder = cls.__new__(cls)
+        recorder.path = Path(path)
+        connect(recorder.path).close()
+        recorder._db = sqlite3.connect(recorder.path, isolation_level=None)
+        recorder._ids, recorder._new = {}, {}
+        return recorder
 
     def set_meta(self, meta: Mapping[str, Any]) -> None:
         """Facts about the run as JSON: model, shapes, target, options, versions, state."""

@@ -1,0 +1,72 @@
+"""The tables of what there is: ops by concern, passes with their options, backends."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+
+def ops(options: argparse.Namespace) -> int:
+    """Every op and what it can: the op × concern table."""
+    from glowviz.compiler.ops.table import rows
+
+    return show(rows(), options.json)
+
+
+def passes(options: argparse.Namespace) -> int:
+    """Every pass: its rewrite, its promise, its options."""
+    return show(pass_rows(), options.json)
+
+
+def pass_rows() -> list[dict[str, Any]]:
+    """One row per pass of the pipeline, in order of first use."""
+    from glowviz.compiler.pipeline import pipeline_passes
+    from glowviz.compiler.rewrite import PASSES
+
+    return [
+        {
+            "pass": name,
+            "level": PASSES[name].level,
+            "required": PASSES[name].required,
+            "promise": PASSES[name].promise,
+            "options": ", ".join(f"{o.name}={o.default!r}" for o in PASSES[name].options.values()),
+            "rewrite": " ".join(PASSES[name].summary.split()),
+        }
+        for name in pipeline_passes()
+    ]
+
+
+def backends(options: argparse.Namespace) -> int:
+    """Every backend this installation can compile for."""
+    from glowviz.compiler.backends import BACKENDS
+
+    return show([{"backend": name, "what": text} for name, (_, text) in BACKENDS.items()], options.json)
+
+
+def show(rows: Sequence[dict[str, Any]], as_json: bool) -> int:
+    """Print rows as JSON or as aligned columns."""
+    if as_json:
+        print(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2).decode())
+        return 0
+    print(columns(rows))
+    return 0
+
+
+def columns(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as text, one column per key; truth values are ● and nothing."""
+    if not rows:
+        return ""
+    keys = list(rows[0])
+    cells = [[_cell(row[key]) for key in keys] for row in rows]
+    widths = [max(len(key), *(len(line[k]) for line in cells)) for k, key in enumerate(keys)]
+    lines = [keys, *cells]
+    return "\n".join("  ".join(cell.ljust(w) for cell, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "●" if value else ""
+    return str(value)
