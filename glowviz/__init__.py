@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from glowviz.compiler.problem import Problem
     from glowviz.compiler.program import Program
     from glowviz.compiler.recording.reader import Recording
-    from glowviz.public import load, open_recording
     from glowviz.compiler.rewrite import explain
     from glowviz.compiler.text import parse_graph, print_graph
+    from glowviz.public import load, open_recording
 
 __version__ = "0.1.0"
 

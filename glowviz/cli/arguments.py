@@ -98,7 +98,8 @@ def _diff(one: argparse.ArgumentParser) -> None:
 
 def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("recording", metavar="RUN.glowrec")
-    one.add_argument("-o", "--output", required=True, metavar="page.html|graph.svg|trace.json|optimised.onnx|graph.glow")
+    formats = "page.html|graph.svg|trace.json|optimised.onnx|graph.glow"
+    one.add_argument("-o", "--output", required=True, metavar=formats)
     one.add_argument("--snapshot", type=int, help="which snapshot (default: the last that fits the format)")
 
 

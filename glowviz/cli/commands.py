@@ -107,7 +107,8 @@ def _inputs(path: str | None) -> Mapping[str, np.ndarray] | None:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (ValueError, EOFError, AttributeError):
-        raise Problem(f"{path} is not an .npz file", "--inputs", "arrays by input name, as numpy.savez writes") from None
+        expected = "arrays by input name, as numpy.savez writes"
+        raise Problem(f"{path} is not an .npz file", "--inputs", expected) from None
 
 
 def _statistics(array: np.ndarray) -> str:
