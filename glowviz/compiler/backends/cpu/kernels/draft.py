@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported, padding
-from glowviz.compiler.backends.cpu.kernels.elements import SafeEmitter, memory_kind
+from glowviz.compiler.backends.cpu.kernels.elements import SafeEmitter
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes, Piece, box_pieces, emit_pieces
 from glowviz.compiler.backends.cpu.registry import KernelCode, Lowering
-from glowviz.compiler.backends.cpu.values import vector_of
+from glowviz.compiler.backends.cpu.values import Value, vector_of
 from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
 
@@ -25,8 +26,6 @@ class Draft:
         names = dict.fromkeys((*instr.outs, *(instr.ins if reads is None else reads)))
         self.operands = list(names)
         self.buffers = [program.buffers[name] for name in names]
-        for buffer in self.buffers:
-            memory_kind(buffer.type.elem, target)
         self.em = SafeEmitter(self._name(), target)
         self.pointers = [self.em.argument(n) for n in range(len(self.buffers))]
         self.pieces: list[Piece] = []
@@ -59,12 +58,7 @@ class Draft:
                 )
 
     def _zero(self, lanes: Lanes, p: int) -> None:
-        kind = memory_kind(self.buffers[p].type.elem, self.target)
-        zero = self.em.constant(0, vector_of(kind, lanes.count))
-        if lanes.mask is None:
-            self.em.store(zero, lanes.pointers[0])
-        else:
-            self.em.store_lanes(zero, lanes.pointers[0], lanes.mask)
+        store_raw(self.em, lanes, 0, self.em.constant(0, vector_of(raw_kind(self.buffers[p]), lanes.count)))
 
     def finish(self, why: str, **schedule: Any) -> KernelCode:
         """The kernel, when all its pieces are known."""
@@ -74,6 +68,31 @@ class Draft:
             self.em.name, self.em.text(), max(tiles, 1) if self.pieces else 0, why, dict(schedule),
             tuple(self.operands), self.scratch,
         )  # fmt: skip
+
+
+def raw_kind(buffer: Buffer) -> str:
+    """An integer as wide as one element, for moving elements of any kind."""
+    size = buffer.type.dtype.itemsize
+    if buffer.type.elem == "string" or size not in (1, 2, 4, 8):
+        raise Unsupported(f"elements of {buffer.type.elem}")
+    return f"i{8 * size}"
+
+
+def load_raw(em: Emitter, lanes: Lanes, operand: int, kind: str) -> Value:
+    """Bytes of so many elements as integers; equal lanes are splat."""
+    pointer = lanes.pointers[operand]
+    if lanes.count == 1 or lanes.steps[operand] == 0:
+        return em.splat(em.load(pointer, kind), lanes.count)
+    wide = vector_of(kind, lanes.count)
+    return em.load(pointer, wide) if lanes.mask is None else em.load_lanes(pointer, lanes.mask, wide)
+
+
+def store_raw(em: Emitter, lanes: Lanes, operand: int, value: Value) -> None:
+    """Integers of so many elements into memory."""
+    if lanes.mask is None:
+        em.store(value, lanes.pointers[operand])
+    else:
+        em.store_lanes(value, lanes.pointers[operand], lanes.mask)
 
 
 def known(program: Program, name: str | None) -> np.ndarray | None:
