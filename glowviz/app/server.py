@@ -54,6 +54,7 @@ def create_app(services: Services, *, hosts: frozenset[str] = frozenset(), token
     app.layout = page()
     server.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "application/json"]
     server.config["COMPRESS_LEVEL"] = 4
+    server.config["COMPRESS_STREAMS"] = False  # files of assets/ would stay open after being compressed
     Compress(server)
     server.register_blueprint(blueprint(services))
     server.register_error_handler(404, _missing)
@@ -72,8 +73,8 @@ def _missing(error: HTTPException) -> Response | HTTPException:
 def _broken(error: Exception) -> Response | tuple[str, int]:
     """Answer a fault of ours in one sentence; the traceback goes to the log, never to the browser."""
     if request.path.startswith("/api/"):
-        problem = Problem("glowviz failed while answering.", request.path, remedy="See its log and report it.", status=500)
-        return refusal(problem)
+        remedy = "See its log and report it."
+        return refusal(Problem("glowviz failed while answering.", request.path, remedy=remedy, status=500))
     return "glowviz failed while answering; see its log.", 500
 
 

@@ -44,8 +44,9 @@ class SceneBuilder:
             start.append(len(points) // 2)
         width = max((x + w for x, w in zip(b.get("x", []), b.get("w", []), strict=True)), default=1)
         height = max((y + h for y, h in zip(b.get("y", []), b.get("h", []), strict=True)), default=1)
+        zeros = [0] * len(self.edges)
         edges = {"from": [s for s, _ in self.edges], "to": [t for _, t in self.edges], "points": points, "start": start,
-                 "value": [b["name"][s] for s, _ in self.edges], "stub": [0] * len(self.edges), "state": [0] * len(self.edges)}
+                 "value": [b["name"][s] for s, _ in self.edges], "stub": zeros, "state": zeros}
         names = ["name", "title", "detail", "op", "family", "state", "kind", "x", "y", "w", "h", "parent", "count",
                  "repeat", "changed", "badge", "type"]
         count = len(b.get("name", []))
@@ -100,7 +101,8 @@ def resnet_scene(request: SceneRequest) -> Payload:
 
 ROWS: Sequence[tuple[int, str, str, str, str, list[str], str, int]] = (
     (0, "Imported", "ok", "", "", ["176 nodes", "8.17 GFLOP"], "", 0),
-    (1, "fold_constants", "ok", "239 of 239", "−239", ["−239 nodes", "exactly equal", "31 ms"], "Computed 239 constants.", 239),
+    (1, "fold_constants", "ok", "239 of 239", "−239", ["−239 nodes", "exactly equal", "31 ms"],
+     "Computed 239 constants.", 239),
     (2, "dce", "quiet", "", "", ["1 ms"], "", 0),
     (3, "fold_batchnorm", "ok", "53 of 53", "−53",
      ["−53 nodes", "−84.8 MiB moved", "peak 0", "error ≤ 3e-7", "11 ms"],
@@ -150,8 +152,8 @@ class FakeReader:
         return resnet_scene(request)
 
     def numbers(self, snapshot: int) -> Payload:
-        rows = [("time", "Time", "38.9 ms", "±0.3"), ("memory", "Memory", "107 MiB", ""), ("work", "Work", "8.17 GFLOP", ""),
-                ("nodes", "Nodes", "176 → 57", ""), ("error", "Error", "–", "")]
+        rows = [("time", "Time", "38.9 ms", "±0.3"), ("memory", "Memory", "107 MiB", ""),
+                ("work", "Work", "8.17 GFLOP", ""), ("nodes", "Nodes", "176 → 57", ""), ("error", "Error", "–", "")]
         keys = ("key", "label", "value", "spread")
         more = {"second": "", "why": "", "estimate": False, "stale": False, "tip": ""}
         return {"numbers": [{**more, **dict(zip(keys, row, strict=True))} for row in rows]}
@@ -171,7 +173,8 @@ class FakeReader:
         items = [{"name": f"r{i}", "text": f"res{i}"} for i in range(30)]
         group = {"rule": "conv_bn", "title": "Conv + BatchNormalization → Conv", "count": 53, "reason": "", "more": 23,
                  "before": ["Conv", "BatchNormalization"], "after": ["Conv"], "items": items}
-        kept = {**group, "title": "r7 has 2 users", "count": 5, "items": items[:5], "before": [], "after": [], "more": 0}
+        kept = {**group, "title": "r7 has 2 users", "count": 5, "items": items[:5], "before": [], "after": [],
+                "more": 0}
         return {"header": "fold_batchnorm: 53 merges by 1 rule", "groups": [group], "kept": [kept]}
 
     def why(self, snapshot: int, name: str) -> Payload:
@@ -187,7 +190,8 @@ class FakeReader:
 
     def program(self, snapshot: int) -> Payload:
         lines = ["program @resnet50 {", "  alloc %a0: f32[1x64x56x56] at 0x40", "  conv out %a0, in %x, in %w0", "}"]
-        return {"title": "program", "lines": lines, "names": ["", "r0", "r0", ""], "state": [0] * 4, "step": [-1, -1, 0, -1]}
+        return {"title": "program", "lines": lines, "names": ["", "r0", "r0", ""], "state": [0] * 4,
+                "step": [-1, -1, 0, -1]}
 
     def memory(self, snapshot: int) -> Payload:
         count = 10_000 if self.kind in ("big", "huge") else 60
@@ -233,8 +237,8 @@ class FakeReader:
             return {"problems": []}
         problem = {"sign": "✕", "stage": "fold_batchnorm", "snapshot": 2, "name": "r1", "where": "In resnet50.onnx.",
                    "what": "Cannot fold n8: its scale has 128 values, the Conv has 64 output channels.",
-                   "expected": "Expected f32[64].", "remedy": "Re-export the file.", "report": "report", "cutout": ["glow"],
-                   "skip": True}
+                   "expected": "Expected f32[64].", "remedy": "Re-export the file.", "report": "report",
+                   "cutout": ["glow"], "skip": True}
         return {"problems": [problem]}
 
 
@@ -272,7 +276,8 @@ class FakeWorkshop:
     def gallery(self) -> list[Payload]:
         card = {"id": "cnn12", "title": "Small CNN", "nodes": 12, "answers": "Which digit is it?", "weights": "trained",
                 "compiled": RECORDING, "picture": [[0, i * 44, 120, 28, i % 4] for i in range(12)]}
-        return [card, {**card, "id": "resnet50", "title": "ResNet-50", "nodes": 176, "weights": "seeded: answers mean nothing"}]
+        seeded = "seeded: answers mean nothing"
+        return [card, {**card, "id": "resnet50", "title": "ResNet-50", "nodes": 176, "weights": seeded}]
 
 
 KINDS = {RECORDING: "resnet50", EMPTY: "empty", BIG: "big", HUGE: "huge", BROKEN: "broken"}
