@@ -9,6 +9,7 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map, blocks_of
 from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply, unroll_for
 from glowviz.compiler.backends.cpu.values import Index, Value
+from glowviz.compiler.types import Order
 
 
 @dataclass(frozen=True)
@@ -38,23 +39,29 @@ def panels_of(source: Map, result: Map, group: int, vectors: int) -> list[Panel]
     return found
 
 
+def panel_order(block: int, lanes: int) -> Order:
+    """Weights [O, C, KH, KW] as [O/lanes][C/block][KH][KW][block][lanes]: what the reduction reads in a row."""
+    inner = ((1, block), (0, lanes)) if block > 1 else ((0, lanes),)
+    return Order(((0, 0), (1, 0), (2, 0), (3, 0), *inner))
+
+
 def spread_weights(weights: np.ndarray, panel: Panel, source: Map, result: Map, group: int) -> np.ndarray:
-    """Weights [O, C/group, KH, KW] of one panel as [lanes, channels first..end, KH, KW], 0 across groups."""
+    """One panel of weights [O, C/group, KH, KW] as [lanes, whole source blocks, KH, KW], 0 across groups."""
     per_group_in, per_group_out = source.channels // group, result.channels // group
     lanes, start = panel.vectors * result.block, panel.block * result.block
-    dense = np.zeros((lanes, panel.end - panel.first, *weights.shape[2:]), np.float32)
+    first, last = panel.first // source.block * source.block, blocks_of(panel.end, source.block) * source.block
+    dense = np.zeros((lanes, last - first, *weights.shape[2:]), np.float32)
     channels = np.arange(start, min(start + lanes, result.channels))
     for number in range(start // per_group_out, channels[-1] // per_group_out + 1):
         mine = channels[channels // per_group_out == number]
-        at = number * per_group_in - panel.first
+        at = number * per_group_in - first
         dense[mine - start, at : at + per_group_in] = weights[mine]
     return dense
 
 
-def stream(dense: np.ndarray, panel: Panel, block: int) -> list[np.ndarray]:
-    """Spread weights in the order of the reduction: [channel block][KH][KW][channel in block][lane]."""
-    parts = (dense[:, low - panel.first : high - panel.first] for low, high in panel.ranges(block))
-    return [part.transpose(2, 3, 1, 0).reshape(-1) for part in parts]
+def packed_panel(dense: np.ndarray, block: int, lanes: int) -> np.ndarray:
+    """Spread weights of a panel in the order of the reduction, flat: [channel block][KH][KW][channel][lanes]."""
+    return panel_order(block, lanes).pack(dense).reshape(-1)
 
 
 def pack_bias(bias: np.ndarray, block: int) -> np.ndarray:
@@ -65,7 +72,11 @@ def pack_bias(bias: np.ndarray, block: int) -> np.ndarray:
 
 
 class PanelSums:
-    """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels."""
+    """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels.
+
+    Weights lie as [panel][channel block][taps][channel in block][lanes of a whole panel]; the channel blocks are
+    all those of the source, or those that the panel's groups touch.
+    """
 
     def __init__(
         self, em: Emitter, source: Map, panels: list[Panel], taps: int, bias: Value | None, prefetch: int = 0
@@ -75,11 +86,17 @@ class PanelSums:
         self.dense = all((p.first, p.end) == (0, source.channels) for p in panels)
         self.table = None if self.dense else em.table(self._table())
 
+    @property
+    def row(self) -> int:
+        """Bytes of the weights of one channel and tap."""
+        return self.vectors * self.em.lanes * FLOAT
+
     def _table(self) -> list[int]:
         rows, offset = [], 0
         for panel in self.panels:
             rows += [panel.first, panel.end, offset]
-            offset += (panel.end - panel.first) * self.taps * panel.vectors * self.em.lanes * FLOAT
+            touched = len(panel.ranges(self.source.block)) * self.source.block
+            offset += touched * self.taps * self.row
         return rows
 
     def unroll(self, limit: int, kernel_width: int) -> int:
@@ -93,7 +110,7 @@ class PanelSums:
         """First source channel, end, and the offset of the weights."""
         em = self.em
         if self.table is None:
-            per_panel = self.taps * self.source.channels * self.vectors * em.lanes * FLOAT
+            per_panel = self.taps * self.source.blocks * self.source.block * self.row
             return 0, self.source.channels, panel * per_panel
         row = em.offset(self.table, panel * 24)
         first, end, offset = (em.load(em.offset(row, 8 * n), "i64") for n in range(3))
@@ -111,22 +128,25 @@ class PanelSums:
         self, tile: Tile, sums: list[Value], source: Value, weights: Value, channels: tuple[Index, Index],
         taps: Sequence[Level], unroll: int,
     ) -> list[Value]:  # fmt: skip
-        """The sums over channels first..end and all taps; weights are read from front to back."""
+        """The sums over channels first..end and the taps; `taps` move the weights in units of one tap.
+
+        `weights` is where the panel's first channel block begins (further on for a phase of a transposed
+        convolution, whose `taps` are only some).
+        """
         em, size, (first, end) = self.em, self.source.block, channels
-        row = tile.vectors * em.lanes * FLOAT
         low, high = em.divide(first, size), em.divide(end + (size - 1), size)
-        with em.loop(low, high, carry=[*sums, weights]) as loop:
+        per_tap = size * self.row
+        inner = [Level(t.low, t.high, t.step, t.weights * per_tap) for t in taps]
+        with em.loop(low, high, carry=sums) as loop:
             here = em.offset(source, loop.index * self.source.plane)
-            levels = [*taps, self._channel_level(first, end, loop.index)] if size > 1 else [*taps]
-            sums, weights = multiply(
-                em, tile, here, loop.carry[-1], loop.carry[:-1], levels, unroll, row, self.prefetch
-            )  # fmt: skip
-            loop.next = [*sums, weights]
-        return loop.results[:-1]
+            rows = em.offset(weights, (loop.index - low) * (self.taps * per_tap))
+            levels = [*inner, self._channel_level(first, end, loop.index)] if size > 1 else inner
+            loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll, self.prefetch)
+        return loop.results
 
     def _channel_level(self, first: Index, end: Index, block: Index) -> Level:
         em, size = self.em, self.source.block
         if self.dense and self.source.channels % size == 0:
-            return Level(0, size, FLOAT)
+            return Level(0, size, FLOAT, self.row)
         low = 0 if self.dense else em.larger(first - block * size, 0)
-        return Level(low, em.smaller(end - block * size, size), FLOAT)
+        return Level(low, em.smaller(end - block * size, size), FLOAT, self.row)

@@ -8,9 +8,10 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.channel_panels import (
     Panel,
     PanelSums,
+    packed_panel,
+    panel_order,
     panels_of,
     spread_weights,
-    stream,
 )
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map, check_reach
@@ -19,6 +20,7 @@ from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
+from glowviz.compiler.types import Order
 
 
 @dataclass(frozen=True)
@@ -71,18 +73,25 @@ def panels(spec: ConvSpec, vectors: int) -> list[Panel]:
     return panels_of(spec.source, spec.result, spec.group, vectors)
 
 
-def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedule) -> np.ndarray:
-    """Weights [O, C/group, KH, KW] in the order the kernel streams them, flat f32.
+def conv_weight_order(spec: ConvSpec, schedule: ConvSchedule) -> Order:
+    """How the kernel reads the weights of an ungrouped convolution."""
+    return panel_order(spec.source.block, schedule.vectors * spec.result.block)
 
-    Order: [panel][channel block of the source][KH][KW][channel in block][lane]; a panel has vectors·W lanes
-    (fewer vectors in the last) and only the source channels its groups need, with zeros where a lane does not
-    belong to a channel's group.
+
+def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedule) -> np.ndarray:
+    """Weights [O, C/group, KH, KW] in the order the kernel reads them, flat f32.
+
+    Order: [panel][channel block of the source][KH][KW][channel in block][lane of the panel], padded with zeros
+    to whole blocks and panels. A grouped panel has only the channel blocks its groups touch, with zeros where
+    a lane does not belong to a channel's group.
     """
-    parts: list[np.ndarray] = []
-    for panel in panels(spec, schedule.vectors):
-        dense = spread_weights(weights, panel, spec.source, spec.result, spec.group)
-        parts += stream(dense, panel, spec.source.block)
-    return np.concatenate(parts)
+    lanes = schedule.vectors * spec.result.block
+    if spec.group == 1:
+        return conv_weight_order(spec, schedule).pack(weights).reshape(-1)
+    parts = (
+        spread_weights(weights, panel, spec.source, spec.result, spec.group) for panel in panels(spec, schedule.vectors)
+    )
+    return np.concatenate([packed_panel(part, spec.source.block, lanes) for part in parts])
 
 
 def emit(
@@ -179,8 +188,8 @@ class _Writer:
         block = panel * schedule.vectors
         first, end, offset = self.sums.locate(panel)
         taps = [
-            Level(0, spec.kernel[0], spec.dilations[0] * spec.source.row),
-            Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel),
+            Level(0, spec.kernel[0], spec.dilations[0] * spec.source.row, spec.kernel[1]),
+            Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel, 1),
         ]
         sums = self.sums.add(
             tile, self.sums.first_sums(tile, block), source, em.offset(self.weights, offset), (first, end), taps,

@@ -9,12 +9,12 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.channel_panels import (
     Panel,
     PanelSums,
+    packed_panel,
     panels_of,
     spread_weights,
-    stream,
 )
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
-from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Map
+from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map
 from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, fits
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
@@ -117,18 +117,22 @@ def _panels(spec: ConvTransposeSpec, schedule: ConvTransposeSchedule) -> list[Pa
 
 
 def pack_transpose_weights(weights: np.ndarray, spec: ConvTransposeSpec, schedule: ConvTransposeSchedule) -> np.ndarray:
-    """Weights [C, O/group, KH, KW] as [panel][row phase][column phase][channel block][taps][channel][lane]."""
+    """Weights [C, O/group, KH, KW] as a convolution's, taps in the order of the phases.
+
+    Order: [panel][channel block][row phase, column phase, taps of both][channel in block][lane of the panel].
+    """
     group, channels = spec.group, spec.source.channels
     each = weights.reshape(group, channels // group, -1, *spec.kernel).swapaxes(1, 2)
     plain = each.reshape(spec.result.channels, channels // group, *spec.kernel)
-    parts: list[np.ndarray] = [np.zeros(0, np.float32)]
-    for panel in _panels(spec, schedule):
-        dense = spread_weights(plain, panel, spec.source, spec.result, group)
-        for down in spec.phases(0):
-            for across in spec.phases(1):
-                picked = dense[:, :, list(down.taps)][..., list(across.taps)]
-                parts += stream(picked, panel, spec.source.block)
-    return np.concatenate(parts)
+    taps = [
+        y * spec.kernel[1] + x
+        for down in spec.phases(0) for across in spec.phases(1) for y in down.taps for x in across.taps
+    ]  # fmt: skip
+    missing = [t for t in range(spec.kernel[0] * spec.kernel[1]) if t not in taps]
+    plain = plain.reshape(*plain.shape[:2], 1, -1)[..., taps + missing]
+    lanes = schedule.vectors * spec.result.block
+    parts = (spread_weights(plain, p, spec.source, spec.result, group) for p in _panels(spec, schedule))
+    return np.concatenate([packed_panel(part, spec.source.block, lanes) for part in parts])
 
 
 def emit(
@@ -197,15 +201,11 @@ class _Writer:
         source = em.offset(self.source, image * spec.source.image + spec.source.origin)
         source = em.offset(source, (number + first) * spec.source.row)
         low, high, offset = self.sums.locate(panel)
-        one_tap = (high - low) * (vectors * em.lanes * FLOAT)
-        weights = em.offset(self.weights, offset + rows_before * spec.kernel[1] * one_tap)
+        one_tap = spec.source.block * self.sums.row
+        weights = em.offset(self.weights, offset + rows_before * (sum(len(p.taps) for p in self.across) * one_tap))
         with em.loop(0, len(self.across)) as phase:
             numbers = self._numbers(self.column_table, phase.index, 4 + len(self.sizes))
             start, tap_columns, columns_before, x = numbers[:4]
-            levels = [
-                Level(0, tap_rows, self.down[0].step * spec.source.row),
-                Level(0, tap_columns, self.across[0].step * spec.source.pixel),
-            ]
             here = em.offset(source, start * spec.source.pixel)
             mine = em.offset(weights, tap_rows * columns_before * one_tap)
             done: Index = 0
@@ -214,15 +214,19 @@ class _Writer:
                     at = loop.index * size + done
                     pixel = em.offset(here, at * spec.source.pixel)
                     place = (image, y, x + at * spec.strides[1])
-                    self._tile(vectors, size, panel, pixel, mine, (low, high), levels, place)
+                    self._tile(vectors, size, panel, pixel, mine, (low, high), (tap_rows, tap_columns), place)
                 done = count * size + done
 
     def _tile(
         self, vectors: int, columns: int, panel: Index, source: Value, weights: Value, channels: tuple[Index, Index],
-        levels: list[Level], place: tuple[Index, Index, Index],
+        taps: tuple[Index, Index], place: tuple[Index, Index, Index],
     ) -> None:  # fmt: skip
         block = panel * self.schedule.vectors
         tile = Tile([n * self.spec.source.pixel for n in range(columns)], vectors)
         first = self.sums.first_sums(tile, block)
+        levels = [
+            Level(0, taps[0], self.down[0].step * self.spec.source.row, taps[1]),
+            Level(0, taps[1], self.across[0].step * self.spec.source.pixel, 1),
+        ]
         sums = self.sums.add(tile, first, source, weights, channels, levels, 1)
         write_back(self.em, self.goal, sums, 1, columns, vectors, place, block)

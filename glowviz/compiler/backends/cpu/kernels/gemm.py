@@ -13,6 +13,7 @@ from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offs
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
+from glowviz.compiler.types import Order
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,15 @@ class GemmSchedule:
     prefetch: int = 0
 
 
+def gemm_b_order(schedule: GemmSchedule, target: Target, transposed: bool = False) -> Order:
+    """How the kernel reads a constant B [K, N] (transposed: a matrix [N, K] that stands for it)."""
+    row, column = (1, 0) if transposed else (0, 1)
+    return Order(((column, 0), (row, 0), (column, schedule.vectors * target.vector_width)))
+
+
 def pack_gemm_b(b: np.ndarray, schedule: GemmSchedule, target: Target) -> np.ndarray:
-    """B [K, N] as [panel][K][vectors·W], flat f32; the last panel has only the vectors it needs, zero filled."""
-    k, n = b.shape
-    width = target.vector_width
-    parts = []
-    for start in range(0, n, schedule.vectors * width):
-        stop = min(n, start + schedule.vectors * width)
-        panel = np.zeros((k, -(-(stop - start) // width) * width), np.float32)
-        panel[:, : stop - start] = b[:, start:stop]
-        parts.append(panel.reshape(-1))
-    return np.concatenate(parts)
+    """B [K, N] as [panel][K][vectors·W], flat f32; the last panel is filled with zeros."""
+    return gemm_b_order(schedule, target).pack(b).reshape(-1)
 
 
 def emit(
@@ -141,14 +140,13 @@ class _Writer:
 
     def _panel(self, goal: RowGoal, a: Value, b: Value, panel: Index, tile: Index | None, columns: int) -> None:
         em, spec = self.em, self.spec
-        vectors = -(-columns // em.lanes)
-        step = vectors * em.lanes * FLOAT
+        step = self.width * FLOAT
         if spec.b is None:
             b = em.offset(b, panel * (spec.k * self.width * FLOAT))
         else:
             b = em.offset(b, panel * (self.width * spec.b.column))
             if self.schedule.copy:
-                b = copy_panel(em, spec.b, b, self.scratch, spec.k, columns)
+                b = copy_panel(em, spec.b, b, self.scratch, spec.k, columns, step)
             else:
                 step = spec.b.row
         for rows, first, last in self._row_kinds():
@@ -175,9 +173,9 @@ class _Writer:
         shape = Tile([y * spec.a.row for y in range(rows)], vectors)
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
-        sums, _ = multiply(
+        sums = multiply(
             em, shape, source, b, self._first_sums(shape, column, columns),
-            [Level(0, spec.k, spec.a.column)], self.schedule.unroll, step, self.schedule.prefetch, rest,
+            [Level(0, spec.k, spec.a.column, step)], self.schedule.unroll, self.schedule.prefetch, rest,
         )  # fmt: skip
         write_rows(em, goal, sums, rows, columns, row, column)
 

@@ -6,10 +6,9 @@ from glowviz.compiler.backends.cpu.kernels.write_rows import get
 from glowviz.compiler.backends.cpu.values import Index, Value
 
 
-def copy_panel(em: Emitter, b: Matrix, start: Value, scratch: Value, k: int, columns: int) -> Value:
-    """Copy `columns` columns of B, whose first stands at `start`; the last vector is filled with zeros."""
+def copy_panel(em: Emitter, b: Matrix, start: Value, scratch: Value, k: int, columns: int, row: int) -> Value:
+    """Copy `columns` columns of B, whose first stands at `start`, into rows of `row` bytes; zeros fill up."""
     vectors = -(-columns // em.lanes)
-    row = vectors * em.lanes * FLOAT
     if b.column == FLOAT:
         with em.loop(0, k) as loop:
             source, goal = em.offset(start, loop.index * b.row), em.offset(scratch, loop.index * row)

@@ -11,11 +11,12 @@ from glowviz.compiler.target import Target
 
 @dataclass(frozen=True)
 class Level:
-    """One loop of a reduction: its turns low..high and how far one turn moves in the source, in bytes."""
+    """One loop of a reduction: its turns low..high, and how many bytes a turn moves in source and weights."""
 
     low: Index
     high: Index
     step: int
+    weights: Index
 
 
 @dataclass
@@ -49,44 +50,48 @@ def multiply(
     weights: Value,
     sums: list[Value],
     levels: Sequence[Level],
-    unroll: int,
-    weight_row: int,
+    unroll: int = 1,
     prefetch: int = 0,
     rest: int = 0,
-) -> tuple[list[Value], Value]:
-    """Run the reduction `levels` (outermost first) and give the sums and where the weights ended.
+) -> list[Value]:
+    """Run the reduction `levels` (outermost first) and give the sums.
 
-    Every step reads one source number per position and one row of weights (tile.vectors vectors, the next
-    row `weight_row` bytes further on). `unroll` must divide the turns of the innermost level. `prefetch`
-    bytes ahead of the weights one cache line a step is asked for. Where weights are rows of a bigger matrix,
-    only `rest` lanes of the last vector may be read (0: all).
+    Every step reads one source number per position and tile.vectors vectors of weights. `unroll` must divide
+    the turns of the innermost level. `prefetch` bytes ahead of the weights one cache line a step is asked for.
+    Where weights are rows of a bigger matrix, only `rest` lanes of the last vector may be read (0: all).
     """
     level, inner = levels[0], levels[1:]
-    turns = unroll if not inner else 1
-    with em.loop(level.low, level.high, turns, carry=[*sums, weights]) as loop:
+    if inner:
+        with em.loop(level.low, level.high, carry=sums) as loop:
+            here, rows = em.offset(source, loop.index * level.step), em.offset(weights, loop.index * level.weights)
+            loop.next = multiply(em, tile, here, rows, loop.carry, inner, unroll, prefetch, rest)
+        return loop.results
+    weights = em.offset(weights, _times(level.low, level.weights))
+    with em.loop(level.low, level.high, unroll, carry=[*sums, weights]) as loop:
         sums, weights = loop.carry[:-1], loop.carry[-1]
-        source = em.offset(source, loop.index * level.step)
-        if inner:
-            sums, weights = multiply(
-                em, tile, source, weights, sums, inner, unroll, weight_row, prefetch, rest
-            )  # fmt: skip
-        else:
-            for turn in range(turns):
-                sums = _step(em, tile, source, weights, sums, turn * level.step, turn * weight_row, rest)
-                if prefetch:
-                    em.prefetch(em.offset(weights, turn * weight_row + prefetch))
-            weights = em.offset(weights, turns * weight_row)
-        loop.next = [*sums, weights]
-    return loop.results[:-1], loop.results[-1]
+        here = em.offset(source, loop.index * level.step)
+        for turn in range(unroll):
+            row = em.offset(weights, _times(turn, level.weights))
+            sums = _step(em, tile, here, row, sums, turn * level.step, rest)
+            if prefetch:
+                em.prefetch(em.offset(row, prefetch))
+        loop.next = [*sums, em.offset(weights, _times(unroll, level.weights))]
+    return loop.results[:-1]
+
+
+def _times(count: Index, step: Index) -> Index:
+    return (
+        0 if isinstance(count, int) and count == 0 else step if isinstance(count, int) and count == 1 else count * step
+    )
 
 
 def _step(
-    em: Emitter, tile: Tile, source: Value, weights: Value, sums: list[Value], ahead: int, row: int, rest: int
+    em: Emitter, tile: Tile, source: Value, weights: Value, sums: list[Value], ahead: int, rest: int
 ) -> list[Value]:
     width = em.lanes * FLOAT
-    rows = [em.load(em.offset(weights, row + v * width)) for v in range(tile.vectors - bool(rest))]
+    rows = [em.load(em.offset(weights, v * width)) for v in range(tile.vectors - bool(rest))]
     if rest:
-        last = em.offset(weights, row + (tile.vectors - 1) * width)
+        last = em.offset(weights, (tile.vectors - 1) * width)
         rows.append(em.load_lanes(last, em.first_lanes(rest)))
     result = []
     for position, offset in enumerate(tile.offsets):
