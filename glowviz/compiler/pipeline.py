@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import glowviz.compiler.passes  # noqa: F401  # registers the graph passes
+import glowviz.compiler.program_passes  # noqa: F401  # registers the program passes
 from glowviz.compiler.backends import backend_named
 from glowviz.compiler.backends.base import Backend, Executable
 from glowviz.compiler.graph import Graph
