@@ -21,7 +21,8 @@ class NumpyMath:
 
     exp, log, sqrt, tanh, floor, ceil = np.exp, np.log, np.sqrt, np.tanh, np.floor, np.ceil
     expm1, log1p, mod, fmod = np.expm1, np.log1p, np.mod, np.fmod
-    abs, sign, pow, where, max, min = np.abs, np.sign, np.power, np.where, np.maximum, np.minimum
+    abs, sign, pow, max, min = np.abs, np.sign, np.power, np.maximum, np.minimum
+    where = staticmethod(np.where)
     sin, cos, tan, asin, acos, atan = np.sin, np.cos, np.tan, np.arcsin, np.arccos, np.arctan
     sinh, cosh, asinh, acosh, atanh = np.sinh, np.cosh, np.arcsinh, np.arccosh, np.arctanh
     round, isnan, isinf = np.rint, np.isnan, np.isinf
