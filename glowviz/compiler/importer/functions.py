@@ -1,0 +1,107 @@
+"""Ops that are defined as functions, in the file or by ONNX, are replaced by the nodes of their bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, TypeProto
+
+from glowviz.compiler.importer.attributes import schema_of
+from glowviz.compiler.importer.limits import FunctionKey, call_key, subgraphs
+from glowviz.compiler.importer.site import Site
+from glowviz.compiler.importer.tensors import ELEM_OF
+from glowviz.compiler.types import Type
+
+NUMBER_OF = {elem: number for number, elem in ELEM_OF.items()}
+
+
+def body_of(site: Site, functions: Mapping[FunctionKey, FunctionProto]) -> FunctionProto | None:
+    """The function that a node stands for: one of the file's, or ONNX's own definition of the op."""
+    own = functions.get(call_key(site.node))
+    if own is not None:
+        return own
+    schema = schema_of(site.kind, site.version, site.domain)
+    if schema is None or (schema.deprecated and schema.since_version != site.version):
+        return None
+    try:
+        if schema.has_function:
+            content = schema.get_function_with_opset_version(_newest(schema.function_opset_versions, site.version))
+        elif schema.has_context_dependent_function:
+            version = _newest(schema.context_dependent_function_opset_versions, site.version)
+            types = [_type_bytes(site, v) for v in site.operands]
+            node = site.node.SerializeToString()
+            content = schema.get_context_dependent_function_with_opset_version(version, node, types)
+        else:
+            return None
+    except Exception:  # onnx refuses bodies for some operand types with classes of its own
+        return None
+    return FunctionProto.FromString(content) if content else None
+
+
+def _newest(versions: Any, wanted: int) -> int:
+    fitting = [v for v in versions if v <= wanted]
+    return max(fitting) if fitting else min(versions)
+
+
+def _type_bytes(site: Site, value: str | None) -> bytes:
+    return b"" if value is None else type_proto(site.type(value)).SerializeToString()
+
+
+def type_proto(type_: Type) -> TypeProto:
+    """ONNX's form of a type."""
+    proto = TypeProto()
+    proto.tensor_type.elem_type = NUMBER_OF.get(type_.elem, TensorProto.UNDEFINED)
+    if type_.shape is not None:
+        proto.tensor_type.shape.SetInParent()
+        for dim in type_.shape:
+            entry = proto.tensor_type.shape.dim.add()
+            if isinstance(dim, int):
+                entry.dim_value = dim
+            else:
+                entry.dim_param = dim.name
+    return proto
+
+
+def with_attributes(node: NodeProto, bound: Mapping[str, AttributeProto]) -> NodeProto:
+    """A node of a body with the attributes that refer to the function's own filled in, also inside its bodies."""
+    if not any(_refers(a) for a in node.attribute):
+        return node
+    made = NodeProto()
+    made.CopyFrom(node)
+    _bind(made, bound)
+    return made
+
+
+def _refers(attribute: AttributeProto) -> bool:
+    return bool(attribute.ref_attr_name) or attribute.HasField("g") or bool(attribute.graphs)
+
+
+def _bind(node: NodeProto, bound: Mapping[str, AttributeProto]) -> None:
+    stack = [node]
+    while stack:
+        current = stack.pop()
+        if any(a.ref_attr_name for a in current.attribute):
+            kept = [made for a in current.attribute if (made := _bound(a, bound)) is not None]
+            del current.attribute[:]
+            current.attribute.extend(kept)
+        for body in subgraphs(current):
+            stack.extend(body.node)
+
+
+def _bound(attribute: AttributeProto, bound: Mapping[str, AttributeProto]) -> AttributeProto | None:
+    """A copy of the attribute with its value; None where the call leaves it out."""
+    found = bound.get(attribute.ref_attr_name) if attribute.ref_attr_name else attribute
+    if found is None:
+        return None
+    made = AttributeProto()
+    made.CopyFrom(found)
+    made.name = attribute.name
+    return made
+
+
+def bound_attributes(function: FunctionProto, call: NodeProto) -> dict[str, AttributeProto]:
+    """Values of a function's attributes in one call: what the call gives, else the function's defaults."""
+    bound = {a.name: a for a in function.attribute_proto}
+    bound.update({a.name: a for a in call.attribute})
+    return bound

@@ -1,0 +1,93 @@
+"""Where our own inference needs numbers, ONNX's shape inference gives types with names in them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import ModelProto, NodeProto, TypeProto
+
+from glowviz.compiler.importer.attributes import schema_of
+from glowviz.compiler.importer.functions import type_proto
+from glowviz.compiler.importer.problem import ImportProblem
+from glowviz.compiler.importer.site import Site
+from glowviz.compiler.importer.tensors import type_of
+from glowviz.compiler.types import Type
+
+MOST_NODES = 500_000
+"""Nodes up to which ONNX's inference is asked."""
+
+
+class Hinter:
+    """Types of values by name as ONNX infers them; nothing is computed before somebody asks."""
+
+    def __init__(self, model: ModelProto, inputs: Mapping[str, Type], nodes: list[NodeProto] | None = None) -> None:
+        self._model, self._inputs, self._nodes = model, inputs, nodes
+        self._types: dict[str, Type] | None = None
+
+    def __call__(self) -> Mapping[str, Type]:
+        if self._types is None:
+            self._types = self._inferred() if len(self._model.graph.node) <= MOST_NODES else {}
+        return self._types
+
+    def _inferred(self) -> dict[str, Type]:
+        model = self._with_inputs()
+        with suppress(Exception):  # it is a hint: what it refuses is looked at without
+            model = onnx.shape_inference.infer_shapes(model, check_type=False, strict_mode=False, data_prop=True)
+        types: dict[str, Type] = {}
+        for value in (*model.graph.value_info, *model.graph.output):
+            try:
+                types[value.name] = type_of(value.type, value.name, "")
+            except ImportProblem:
+                continue
+        return types
+
+    def _with_inputs(self) -> ModelProto:
+        """The model with its inputs as they are bound; what the file says of other values may not hold then."""
+        given = (i for i in self._model.graph.input if i.name in self._inputs)
+        rebound = [i.name for i in given if not _same(i.type, self._inputs[i.name])]
+        if not rebound and self._nodes is None:
+            return self._model
+        model = ModelProto()
+        model.CopyFrom(self._model)
+        if self._nodes is not None:
+            del model.graph.node[:]
+            model.graph.node.extend(self._nodes)
+        if rebound:
+            del model.graph.value_info[:]
+            for value in model.graph.input:
+                if value.name in self._inputs:
+                    value.type.CopyFrom(type_proto(self._inputs[value.name]))
+            for value in model.graph.output:
+                value.type.tensor_type.ClearField("shape")
+        return model
+
+
+def _same(proto: TypeProto, type_: Type) -> bool:
+    declared = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in proto.tensor_type.shape.dim]
+    return declared == [d if isinstance(d, int) else None for d in type_.shape or ()]
+
+
+def fits_onnx(site: Site) -> bool:
+    """Does ONNX's own inference take the node? Then it is our op that cannot, and the node is shown as Opaque."""
+    schema = schema_of(site.kind, site.version, site.domain)
+    if schema is None:
+        return False
+    types = {n: type_proto(site.type(v)) for n, v in zip(site.node.input, site.operands, strict=False) if v is not None}
+    known = {n: _tensor(site.sketch.known(v)) for n, v in zip(site.node.input, site.operands, strict=False) if v}
+    versions = [onnx.helper.make_opsetid(site.domain, site.version)]
+    try:
+        onnx.shape_inference.infer_node_outputs(
+            schema, site.node, types, {n: t for n, t in known.items() if t is not None}, opset_imports=versions
+        )
+    except Exception:  # onnx has several classes for "no"
+        return False
+    return True
+
+
+def _tensor(array: np.ndarray | None) -> Any:
+    small = array is not None and array.dtype != object and array.size <= 4096
+    return onnx.numpy_helper.from_array(np.ascontiguousarray(array)) if small and array is not None else None

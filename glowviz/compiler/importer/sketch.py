@@ -1,0 +1,139 @@
+"""A Sketch is the Graph while it is read: values are defined once, in order, with the best type that is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin, Output, Payload
+from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
+from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.inference import Known, infer
+from glowviz.compiler.types import Type, TypeProblem, of_array
+
+Hints = Mapping[str, Type]
+
+
+class Misfit(TypeProblem):
+    """Operand types are known, and the op does not take them."""
+
+
+class Sketch:
+    """Collects inputs, constants and nodes. `hints` are asked only where our own inference cannot tell a type."""
+
+    def __init__(self, name: str, hints: Callable[[], Hints]) -> None:
+        self.name = name
+        self.inputs: dict[str, Type] = {}
+        self.constants: dict[str, Constant] = {}
+        self.nodes: dict[str, Node] = {}
+        self.types: dict[str, Type] = {}
+        self.guessed: dict[str, None] = {}
+        """Values whose element type nobody knows."""
+        self.reserved: set[str] = set()
+        """Names of values that the file defines, now or later."""
+        self._makers: dict[str, Node] = {}
+        self._absorbed: dict[str, None] = {}
+        self.hints = hints
+        self.contents: dict[str, np.ndarray] = {}
+        """What is known of inputs: a body knows the constants that it takes from outside."""
+        self.known = Known(self._constant_array, self._makers.get, self.types.__getitem__)
+
+    def __contains__(self, value: str) -> bool:
+        return value in self.types
+
+    def add_input(self, name: str, type_: Type) -> None:
+        self._claim(name, "the inputs")
+        self.inputs[name] = self.types[name] = type_
+
+    def add_constant(self, name: str, array: np.ndarray, origin: Origin = NOWHERE, where: str = "") -> str:
+        self._claim(name, where or "the initializers")
+        self.constants[name] = Constant(name, of_array(array), Payload(array), origin)
+        self.types[name] = self.constants[name].type
+        return name
+
+    def define(self, op: Op, results: tuple[str, ...], origin: Origin, where: str) -> None:
+        """Add a node; TypeProblem where its operands' types are known and do not fit."""
+        for result in results:
+            self._claim(result, where)
+        types = self._types(op, results)
+        node = Node(op, results, types, origin)
+        self.nodes[node.name] = node
+        for result, type_ in zip(results, types, strict=True):
+            self.types[result], self._makers[result] = type_, node
+
+    def absorb(self, value: str) -> None:
+        """A constant has become an attribute: it goes unless somebody else reads it."""
+        self._absorbed[value] = None
+
+    def fresh(self, wish: str) -> str:
+        """A name that is not taken, derived from the wish."""
+        name, number = wish, 2
+        while name in self.types or name in self.reserved:
+            name, number = f"{wish}{number}", number + 1
+        return name
+
+    def finish(self, outputs: tuple[Output, ...]) -> Graph:
+        """The Graph, without constants that only attributes came from."""
+        read = {o.value for o in outputs}
+        for node in self.nodes.values():
+            read.update(node.op.operands)
+        gone = self._absorbed.keys() - read
+        constants = {name: c for name, c in self.constants.items() if name not in gone}
+        return Graph(self.name, self.inputs, constants, self.nodes, outputs)
+
+    def _claim(self, name: str, where: str) -> None:
+        if name in self.types or not name:
+            raise ImportProblem(
+                f"The value {told(name)} is defined twice" if name else "A value has no name", where,
+                "one definition per value", RE_EXPORT,
+            )
+
+    def _constant_array(self, value: str) -> np.ndarray | None:
+        found = self.constants.get(value)
+        return self.contents.get(value) if found is None else found.array
+
+    def _types(self, op: Op, results: tuple[str, ...]) -> tuple[Type, ...]:
+        operands = [self.types[o] for o in op.operands]
+        if all(t.static for t in operands):
+            try:
+                types = infer(op, self.types.__getitem__, self.known)
+            except (ValueError, LookupError, ArithmeticError, TypeError) as error:
+                if self._waits(op):
+                    return self._open_types(op, results, operands)
+                problem = str(error) if isinstance(error, TypeProblem) else f"{op.name}: {error}"
+                raise Misfit(problem) from None
+            return (*types, *(self._guess(op, r) for r in results[len(types) :]))[: len(results)]
+        hints = self.hints()
+        if all(r in hints for r in results):
+            return tuple(hints[r] for r in results)
+        return self._open_types(op, results, operands)
+
+    def _waits(self, op: Op) -> bool:
+        """Contents of an operand are not known yet, but may be once the inputs' shapes are bound."""
+        if all(t.static for t in self.inputs.values()):
+            return False
+        return any(self.known(o) is None for o in op.operands)
+
+    def _open_types(self, op: Op, results: tuple[str, ...], operands: list[Type]) -> tuple[Type, ...]:
+        """Types where dimensions are open: hinted, inferred as far as that goes, or only an element type."""
+        inferred: tuple[Any, ...] = ()
+        if all(t.shape is not None for t in operands):
+            try:
+                inferred = op.infer_types(self.types.__getitem__, self.known)
+            except Exception:  # written for numbers; a name in their place may break it anywhere
+                inferred = ()
+        hints = self.hints()
+        found = [hints.get(r) or (inferred[i] if i < len(inferred) else None) for i, r in enumerate(results)]
+        return tuple(t or self._guess(op, r) for t, r in zip(found, results, strict=True))
+
+    def _guess(self, op: Op, result: str) -> Type:
+        hint = self.hints().get(result)
+        if hint is not None:
+            return hint
+        elem = getattr(op, "to", None) or getattr(op, "elem", None) or getattr(type(op), "result_elem", None)
+        if not elem:
+            self.guessed[result] = None
+            elem = next((self.types[o].elem for o in op.operands), "f32")
+        return Type(elem, None)
