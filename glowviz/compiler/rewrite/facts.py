@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glowviz.compiler.graph import Node
 from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.elementwise import Add, Div, Mul, Sub
 from glowviz.compiler.rewrite.edit import Build, Edit
 from glowviz.compiler.rewrite.rules import Keep
 from glowviz.compiler.types import Type
@@ -162,3 +164,51 @@ def ready(edit: Edit, node: Node) -> bool:
 
 def is_op(edit: Edit, value: str | None, *kinds: type[Op]) -> bool:
     return isinstance(edit.op(value), kinds)
+
+
+@dataclass
+class Terms:
+    """A product (or sum) written as a tree of Mul and Div (Add and Sub), taken apart: values and one number."""
+
+    number: float
+    values: list[str] = field(default_factory=list)
+    inner: list[Node] = field(default_factory=list)
+    """The nodes of the tree below its root, each with one user."""
+
+
+def product_terms(edit: Edit, root: Node, depth: int = 3) -> Terms:
+    """x · c1 · y / c2 … from its root: the factors that are not constant, and the product of the constant ones."""
+    return _terms(edit, root, (Mul, Div), Terms(1.0), depth)
+
+
+def sum_terms(edit: Edit, root: Node, depth: int = 2) -> Terms:
+    """x + c1 + y - c2 … from its root: the terms that are not constant, and the sum of the constant ones."""
+    return _terms(edit, root, (Add, Sub), Terms(0.0), depth)
+
+
+def _terms(edit: Edit, root: Node, kinds: tuple[type[Op], type[Op]], terms: Terms, depth: int) -> Terms:
+    straight, inverse = kinds
+    tree: Any = root.op
+    stack = [(tree.y, isinstance(tree, inverse), depth), (tree.x, False, depth)]
+    while stack:
+        value, inverted, left = stack.pop()
+        number = splat(edit, value)
+        if number is not None:
+            terms.number = _apply(straight, terms.number, float(number), inverted)
+            continue
+        maker = edit.maker(value)
+        # y of x / y stays a value of its own, unless it is a number
+        taken_apart = maker is not None and isinstance(maker.op, kinds) and not inverted
+        if maker is None or not taken_apart or not left or edit.use_count(value) != 1:
+            terms.values.append(f"/{value}" if inverted else value)
+            continue
+        terms.inner.append(maker)
+        tree = maker.op
+        stack += [(tree.y, isinstance(tree, inverse), left - 1), (tree.x, False, left - 1)]
+    return terms
+
+
+def _apply(kind: type[Op], total: float, number: float, inverted: bool) -> float:
+    if kind is Mul:
+        return total * number if not inverted else total / number if number else float("nan")
+    return total - number if inverted else total + number
