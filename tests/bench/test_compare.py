@@ -1,0 +1,199 @@
+"""The harness measures what it says: ratios, differences, crashes and missing engines, each told in its own row."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from examples import build
+from glowviz.bench import Comparison, Report, Row, compare
+from glowviz.bench.clock import window
+from glowviz.bench.compare import largest_difference
+from glowviz.bench.engine import Request, Signature, bound, load
+from glowviz.bench.feeds import random_feed
+from glowviz.bench.worker import signature_from, signature_to
+from glowviz.compiler.problem import Problem
+from glowviz.gallery.writer import Net
+
+ODD, SLOW, WRONG = "tests.bench.odd_engines", "tests.bench.slow_engine", "tests.bench.wrong_engine"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two products over a free batch and a free length."""
+    net = Net("small")
+    x = net.input("x", ["batch", "length", 16])
+    x = net.add("Relu", net.linear(x, (16, 16), name="a"), name="relu")
+    net.output("y", net.linear(x, (16, 4), name="b"), ["batch", "length", 4])
+    path = tmp_path_factory.mktemp("bench") / "small.onnx"
+    onnx.save(net.model(), path)
+    return path
+
+
+def compared(model: Path, *engines: str, seconds: float = 0.3,
+             shapes: dict[str, tuple[int, ...]] | None = None) -> Comparison:
+    return compare([model], engines, seconds=seconds, shapes=shapes).comparisons[0]
+
+
+def test_an_engine_beside_itself_is_as_fast_and_agrees(model: Path) -> None:
+    result = compared(model, "onnxruntime", "onnxruntime", seconds=0.5, shapes={"x": (1, 64, 16)})
+    first, second = result.rows
+    ratio = result.ratio(second)
+    assert ratio is not None
+    assert 0.5 < ratio < 2
+    assert first.difference == 0
+    assert second.difference is None  # it is the reference
+    assert len(first.rounds) == len(second.rounds) >= 5
+    assert min(len(times) for times in first.rounds) >= 1
+    assert result.inputs == {"x": [1, 64, 16]}
+    assert first.peak > 10e6
+    assert first.load_cpu > 0
+    assert first.first_wall > 0
+
+
+def test_a_slower_engine_gets_its_ratio(model: Path) -> None:
+    result = compared(model, ODD, SLOW)
+    ratio = result.ratio(result.rows[1])
+    assert ratio == pytest.approx(4, rel=0.4)
+    assert result.rows[0].least >= 1
+    assert result.rows[1].least >= 4
+
+
+def test_a_wrong_engine_gets_its_difference(model: Path) -> None:
+    result = compared(model, WRONG, ODD)
+    assert result.rows[0].difference == pytest.approx(0.001 / 3, rel=0.7)
+
+
+def test_every_call_has_an_input_of_its_own(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_WAY", "same input")
+    assert compared(model, ODD, seconds=0.2).rows[0].error == ""
+
+
+def test_an_engine_that_dies_loses_its_own_row_only(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_WAY", "die")
+    dead, slow = compared(model, ODD, SLOW).rows
+    assert "status 3" in dead.error
+    assert dead.rounds == []
+    assert slow.rounds
+
+
+def test_outputs_of_other_shape_are_infinitely_different(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_WAY", "other shape")
+    assert compared(model, ODD, SLOW, seconds=0.1).rows[0].difference == float("inf")
+
+
+def test_a_flat_output_is_pointed_out(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_WAY", "flat")
+    notes = compared(model, SLOW, ODD, seconds=0.1).notes
+    assert any("output y hardly varies" in note for note in notes)
+
+
+def test_loading_is_paid_in_processor_seconds(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ODD_WAY", "slow load")
+    assert 0.2 <= compared(model, ODD, seconds=0.1).rows[0].load_cpu < 0.5
+
+
+@pytest.mark.parametrize(("engine", "said"), [("tvm", "onnxruntime"), ("no.such.engine", "pip install")])
+def test_a_missing_engine_is_one_clear_line(model: Path, engine: str, said: str) -> None:
+    row = compared(model, ODD, engine, seconds=0.1).rows[1]
+    assert said in row.error
+    assert "\n" not in row.error
+    assert row.rounds == []
+
+
+def test_free_dimensions_are_asked_for_with_the_option_to_give(model: Path) -> None:
+    row = compared(model, "onnxruntime", seconds=0.1).rows[0]
+    assert "--shape x=1x?x16" in row.error
+
+
+def test_a_missing_file_is_refused_at_once() -> None:
+    with pytest.raises(Problem, match=r"nowhere\.onnx"):
+        compare(["nowhere.onnx"])
+
+
+def test_free_first_dimension_is_one_and_others_are_given() -> None:
+    assert bound("x", ["N", 3, 8, 8], {}) == (1, 3, 8, 8)
+    assert bound("x", [None, 3], {"x": (4, 3)}) == (4, 3)
+    assert bound("x", [10, 3], {}) == (10, 3)
+    with pytest.raises(Problem, match=r"--shape x=1x3x\?"):
+        bound("x", ["N", 3, "H"], {})
+
+
+def test_the_engine_binds_named_dimensions(model: Path) -> None:
+    engine = load("onnxruntime", Request(str(model), {"x": (2, 5, 16)}, threads=1))
+    signature = engine.signature()
+    assert signature == Signature({"x": ((2, 5, 16), "float32")}, ("y",))
+    assert engine.run(random_feed(signature, 3))["y"].shape == (2, 5, 4)
+
+
+def test_feeds_repeat_by_seed_and_know_masks_and_tokens() -> None:
+    whole = {"input_ids": ((1, 200), "int64"), "attention_mask": ((1, 9), "int64")}
+    signature = Signature({"x": ((2, 3), "float32"), **whole, "token_type_ids": ((1, 9), "int64")}, ("y",))
+    one, two, other = (random_feed(signature, seed) for seed in (1, 1, 2))
+    assert all((one[name] == two[name]).all() for name in one)
+    assert not (one["x"] == other["x"]).any()
+    assert one["input_ids"].dtype == np.int64
+    assert 0 <= one["input_ids"].min() < 10 < one["input_ids"].max() < 100
+    assert (one["attention_mask"] == 1).all()
+    assert (one["token_type_ids"] == 0).all()
+
+
+def test_signatures_travel_as_json() -> None:
+    signature = Signature({"x": ((1, 2), "float32"), "s": ((), "int64")}, ("a", "b"))
+    assert signature_from(json.loads(json.dumps(signature_to(signature)))) == signature
+
+
+def test_a_window_calls_at_least_once_and_until_its_time_is_over() -> None:
+    seen: list[int] = []
+    times, _ = window(lambda feed: seen.append(int(feed["x"][0])), lambda seed: {"x": np.array([seed])}, 0.0, 10)
+    assert (len(times), seen) == (1, [10, 11])
+    times, _ = window(lambda feed: sum(range(20_000)), lambda seed: {}, 0.01, 0)
+    assert sum(times) >= 0.01e9
+    assert sum(times[:-1]) < 0.01e9
+
+
+def test_differences_are_relative_to_the_largest_value() -> None:
+    theirs = {"y": np.array([1.0, -10.0]), "z": np.array([1.0])}
+    assert largest_difference({"y": np.array([1.5, -10.0]), "z": np.array([1.0])}, theirs) == pytest.approx(0.05)
+    assert largest_difference({"y": np.array([1.0, np.nan]), "z": np.array([1.0])}, theirs) == float("inf")
+    assert largest_difference({"y": np.array([1.0, -10.0])}, theirs) == float("inf")
+    assert largest_difference(theirs, theirs) == 0
+
+
+def test_ratio_is_the_median_over_rounds() -> None:
+    ours = Row("ours", rounds=[[10, 12], [10], [1000]])
+    theirs = Row("theirs", rounds=[[20], [30, 40], [1000]])
+    assert Comparison("m", 1, {}, [ours, theirs]).ratio(theirs) == 2
+    assert Comparison("m", 1, {}, [ours, theirs]).ratio(ours) is None
+
+
+def test_the_table_has_a_line_an_engine_and_the_json_every_call() -> None:
+    ours = Row("ours", "1.0", rounds=[[1_000_000, 2_000_000, 3_000_000]], difference=1e-6)
+    broken = Row("theirs", error="it is not installed")
+    report = Report([Comparison("net", 2, {"x": [1, 3]}, [ours, broken], ["a note"])])
+    text = report.text()
+    assert "net   x 1×3   2 threads" in text
+    assert "1.000" in text
+    assert "2.000" in text
+    assert "1.0e-06" in text
+    assert "theirs                it is not installed" in text
+    assert "note: a note" in text
+    data = json.loads(report.json())["comparisons"][0]["rows"]
+    assert data[0]["rounds"] == [[1_000_000, 2_000_000, 3_000_000]]
+    assert (data[0]["min_ms"], data[0]["median_ms"], data[0]["calls"]) == (1, 2, 3)
+    assert "min_ms" not in data[1]
+
+
+def test_the_floor_names_the_slow_model() -> None:
+    from benchmarks.run import below_floor
+    ours, peer = Row("glowviz", rounds=[[200]]), Row("onnxruntime", rounds=[[100]])
+    assert "0.50 × onnxruntime" in str(below_floor(Comparison("net", 1, {}, [ours, peer]), 0.7))
+    assert below_floor(Comparison("net", 1, {}, [ours, peer]), 0.4) is None
+    assert "gave no times" in str(below_floor(Comparison("net", 1, {}, [Row("glowviz", error="no")]), 0.7))
+
+
+def test_the_benchmark_models_exist() -> None:
+    from benchmarks.run import MODELS
+    assert set(MODELS) <= set(build.BUILDERS)
