@@ -20,7 +20,6 @@ from kernel_harness import Loaded, aligned
 
 from glowviz.compiler.backends.cpu.cpu_targets import avx2, host_target
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.choose_conv import choose
 from glowviz.compiler.backends.cpu.kernels.conv import ConvSchedule, ConvSpec, emit, pack_conv_weights
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, relu_step
@@ -122,7 +121,7 @@ class Timed:
             aligned(np.zeros(spec.result.size // 4, np.float32)),
             aligned(spec.source.write(x)),
             aligned(pack_conv_weights(w, spec, schedule)),
-            aligned(pack_bias(np.zeros(spec.result.channels, np.float32), spec.result.block)),
+            aligned(np.zeros(spec.result.channels, np.float32)),
         ]
         self.pointers = (ctypes.c_void_p * 4)(*[a.ctypes.data for a in self.arrays])
 

@@ -9,6 +9,9 @@ from llvmlite import binding
 from glowviz.compiler.backends.cpu.machine_code import start_llvm
 from glowviz.compiler.target import Target
 
+KEEPS = frozenset({"Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "MatMul"})
+FUSES = frozenset({"AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool"})
+BLOCKED = ("AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -30,10 +33,10 @@ def baseline() -> Target:
 def aarch64() -> Target:
     """NEON of the 2020 server cores; on other machines good for assembly listings only."""
     start_llvm()
-    return Target(
+    return _with_ops(Target(
         "aarch64", "aarch64-unknown-linux-gnu", "neoverse-n1", vector_width=4, registers=32, has_fma=True,
         has_round=True,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 @lru_cache(maxsize=1)
@@ -77,4 +80,10 @@ def _x86(name: str, cpu: str, **facts: int) -> Target:
     triple = binding.get_process_triple()
     if not triple.startswith(("x86_64", "amd64")):
         triple = "x86_64-unknown-linux-gnu"
-    return Target(name, triple, cpu, **facts)  # type: ignore[arg-type]  # numbers and booleans of the fields
+    return _with_ops(Target(name, triple, cpu, **facts))  # type: ignore[arg-type]  # numbers and booleans
+
+
+def _with_ops(target: Target) -> Target:
+    """What every CPU level keeps, fuses and wants in blocks of its vector width."""
+    orders = tuple((op, f"NCHW{target.vector_width}c") for op in BLOCKED)
+    return replace(target, keeps=KEEPS, fuses=FUSES, orders=orders)

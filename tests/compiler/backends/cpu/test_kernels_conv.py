@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from kernel_harness import Loaded, aligned, check_code, check_guards, close, guarded, targets
 
-from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.choose_conv import choose
 from glowviz.compiler.backends.cpu.kernels.conv import (
     ConvSchedule,
@@ -48,7 +47,7 @@ def make(
     ow = (w + pads[1] + pads[3] - d[1] * (k[1] - 1) - 1) // s[1] + 1
     halo = tuple(p + extra_halo for p in pads)
     result = Map(n, o, oh, ow, block, (extra_halo,) * 4)
-    extras = (Extra("same", Map(n, o, oh, ow, block, (0, extra_halo, 0, 1))),) if "add" in epilogue else ()
+    extras = (Extra(Map(n, o, oh, ow, block, (0, extra_halo, 0, 1))),) if "add" in epilogue else ()
     return ConvSpec(
         Map(n, c, h, w, 1 if plain else block, halo), result, k, s, d, pads[:2], group,
         Epilogue(bool(epilogue), epilogue, extras),
@@ -68,7 +67,7 @@ def run(spec: ConvSpec, schedule: ConvSchedule, target: Target, seed: int = 0) -
     expected = reference(x, w, spec)
     arrays = [aligned(s.write(x)), aligned(pack_conv_weights(w, spec, schedule))]
     if spec.epilogue.bias:
-        arrays.append(aligned(pack_bias(bias, o.block)))
+        arrays.append(aligned(bias))
         expected = expected + bias[:, None, None]
     for extra in spec.epilogue.extras:
         assert extra.map is not None

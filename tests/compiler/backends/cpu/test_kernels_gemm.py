@@ -66,7 +66,7 @@ SHAPES = [(1, 1, 1), (1, 10, 32), (1, 300, 77), (2, 37, 9), (5, 64, 33), (17, 19
 @pytest.mark.parametrize(("m", "n", "k"), SHAPES)
 def test_packed_b(m: int, n: int, k: int, target: Target) -> None:
     a, b = values(1, m, n, k)
-    extras = (Extra("same", matrix=Matrix.dense(m, n)),)
+    extras = (Extra(matrix=Matrix.dense(m, n)),)
     spec = GemmSpec(m, n, k, Matrix.dense(m, k), Matrix.dense(m, n), epilogue=Epilogue(True, "add relu", extras))
     schedule, why = choose(spec, target)
     assert why

@@ -5,7 +5,6 @@ import pytest
 from kernel_harness import Loaded, aligned, check_code, check_guards, close, guarded, targets
 
 from glowviz.compiler.backends.cpu.kernels import conv_transpose
-from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, relu_step
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.target import Target
@@ -59,7 +58,7 @@ def test_conv_transpose(case: str, target: Target) -> None:
     arrays = [
         spec.source.write(x),
         conv_transpose.pack_transpose_weights(weights, spec, schedule),
-        pack_bias(bias, block),
+        bias,
     ]
     kernel, bits = Loaded(code, target), []
     for pieces in (1, 4):

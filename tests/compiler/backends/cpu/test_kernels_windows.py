@@ -7,7 +7,6 @@ import pytest
 from kernel_harness import Loaded, aligned, check_code, check_guards, close, guarded, targets
 
 from glowviz.compiler.backends.cpu.kernels import depthwise, pool
-from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_bias
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, add_relu_step
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.backends.cpu.registry import KernelCode
@@ -51,7 +50,7 @@ def test_depthwise(case: str, target: Target) -> None:
     residual_map = Map(2, c, oh, ow, block)
     spec = depthwise.DepthwiseSpec(
         Map(2, c, h, w, block, pads), result, k, s, d, pads[:2],
-        Epilogue(True, "add relu", (Extra("same", residual_map),)),
+        Epilogue(True, "add relu", (Extra(residual_map),)),
     )  # fmt: skip
     x, weights = rng.normal(size=(2, c, h, w)).astype(np.float32), rng.normal(size=(c, 1, *k)).astype(np.float32)
     bias, residual = rng.normal(size=c).astype(np.float32), rng.normal(size=(2, c, oh, ow)).astype(np.float32)
@@ -67,7 +66,7 @@ def test_depthwise(case: str, target: Target) -> None:
     assert why
     code = depthwise.emit(spec, schedule, target, "depthwise_kernel", add_relu_step)
     arrays = [
-        spec.source.write(x), depthwise.pack_depthwise_weights(weights, spec), pack_bias(bias, block),
+        spec.source.write(x), depthwise.pack_depthwise_weights(weights, spec), bias,
         residual_map.write(residual),
     ]  # fmt: skip
     compare(code, target, [aligned(a) for a in arrays], result, np.maximum(expected, 0))

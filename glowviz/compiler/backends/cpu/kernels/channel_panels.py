@@ -64,13 +64,6 @@ def packed_panel(dense: np.ndarray, block: int, lanes: int) -> np.ndarray:
     return panel_order(block, lanes).pack(dense).reshape(-1)
 
 
-def pack_bias(bias: np.ndarray, block: int) -> np.ndarray:
-    """One number per channel, filled with zeros to whole blocks."""
-    packed = np.zeros(blocks_of(len(bias), block) * block, np.float32)
-    packed[: len(bias)] = bias
-    return packed
-
-
 class PanelSums:
     """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels.
 
@@ -117,7 +110,7 @@ class PanelSums:
         return first, end, offset
 
     def first_sums(self, tile: Tile, block: Index) -> list[Value]:
-        """The bias, or zeros."""
+        """The bias, or zeros; lanes beyond the last channel get whatever lies there, and are cleared at the end."""
         em, width = self.em, self.em.lanes * FLOAT
         if self.bias is None:
             return [em.zeros() for _ in range(tile.count)]

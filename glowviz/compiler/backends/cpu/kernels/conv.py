@@ -121,7 +121,8 @@ def flattened(spec: ConvSpec, shape: tuple[int, int]) -> ConvSpec:
 def can_flatten(spec: ConvSpec) -> bool:
     """Whether pixels may be counted without regard to rows: 1x1, stride 1, no halo anywhere."""
     maps = [spec.source, spec.result, *(e.map for e in spec.epilogue.extras if e.map)]
-    return spec.kernel == (1, 1) and spec.strides == (1, 1) and all(m.contiguous for m in maps)
+    unit = spec.kernel == (1, 1) and spec.strides == (1, 1) and spec.pads == (0, 0)
+    return unit and all(m.follows(spec.result.width) for m in maps)
 
 
 class _Writer:

@@ -2,10 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.kernels.geometry import Map, Matrix
+from glowviz.compiler.backends.cpu.kernels.geometry import Map, Matrix, Steps
 from glowviz.compiler.backends.cpu.values import Value
 
 LoadExtra = Callable[[int], Value]
@@ -16,12 +15,12 @@ Step = Callable[[Emitter, Value, LoadExtra], Value]
 class Extra:
     """A further operand of an epilogue.
 
-    `same`: a buffer of the result's shape in its own order (`map` for feature maps, `matrix` for products);
-    `channel`: one number per output channel or column (for maps padded to whole blocks); `scalar`: one number.
+    For feature maps `map` tells its own order and halo (Map) or how it broadcasts (Steps); vectors that reach
+    beyond the last channel are read whole, so buffers end on whole vectors. For products `matrix` has its
+    strides, 0 where it broadcasts.
     """
 
-    kind: Literal["same", "channel", "scalar"]
-    map: Map | None = None
+    map: Map | Steps | None = None
     matrix: Matrix | None = None
 
 
@@ -35,11 +34,6 @@ class Epilogue:
     bias: bool = False
     text: str = ""
     extras: tuple[Extra, ...] = ()
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether zeros stay zeros: nothing but the sum itself is stored."""
-        return not self.text
 
 
 def add_step(em: Emitter, acc: Value, load_extra: LoadExtra) -> Value:

@@ -58,14 +58,13 @@ class Map:
         """The offset of pixel (0, 0) of the first plane: behind the halo."""
         return self.halo[0] * self.row + self.halo[1] * self.pixel
 
-    @property
-    def contiguous(self) -> bool:
-        """Whether the pixels of a plane follow each other without a gap."""
-        return not any(self.halo)
+    def follows(self, width: int) -> bool:
+        """Whether the pixels of a plane follow each other without a gap, in rows of `width`."""
+        return not any(self.halo) and width == self.width
 
     def reshaped(self, height: int, width: int) -> "Map":
         """The same bytes with the pixels of each plane counted otherwise (only without a halo)."""
-        if not self.contiguous or height * width != self.height * self.width:
+        if any(self.halo) or height * width != self.height * self.width:
             raise ValueError(f"{self} cannot be read as {height}x{width} pixels")
         return replace(self, height=height, width=width)
 
@@ -91,6 +90,26 @@ class Map:
         full = buffer.reshape(self.batch, self.blocks, *padded, self.block).transpose(0, 1, 4, 2, 3)
         full = full.reshape(self.batch, -1, *padded)
         return full[:, :, top : top + self.height, left : left + self.width]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How an operand that broadcasts to a map is walked, in bytes; `splat` means one channel for all lanes."""
+
+    origin: int
+    image: int
+    plane: int
+    row: int
+    pixel: int
+    splat: bool = False
+
+    def follows(self, width: int) -> bool:
+        """Whether the pixels may be counted without regard to rows of `width`."""
+        return self.row == self.pixel * width
+
+    def reshaped(self, height: int, width: int) -> "Steps":
+        """The same walk over rows of another width (only where `follows`)."""
+        return replace(self, row=self.pixel * width)
 
 
 @dataclass(frozen=True)

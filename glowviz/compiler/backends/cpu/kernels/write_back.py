@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
-from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map
+from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
+from glowviz.compiler.backends.cpu.kernels.geometry import Map, Steps
 from glowviz.compiler.backends.cpu.values import Index, Value
 
 Place = tuple[Index, Index, Index]  # image, row, column
@@ -23,11 +23,14 @@ class Goal:
     steps: tuple[int, int] = (1, 1)
 
 
-def start_of(em: Emitter, pointer: Value, layout: Map, place: Place, block: Index) -> Value:
+def start_of(em: Emitter, pointer: Value, layout: Map | Steps, place: Place, block: Index) -> Value:
     """The address of pixel `place` in channel block `block` of a map."""
     image, row, column = place
-    distance = image * layout.image + block * layout.plane + layout.origin
-    return em.offset(pointer, distance + row * layout.row + column * layout.pixel)
+    distance: Index = layout.origin
+    for index, step in ((image, layout.image), (block, layout.plane), (row, layout.row), (column, layout.pixel)):
+        if step:
+            distance = index * step + distance
+    return em.offset(pointer, distance)
 
 
 def write_back(
@@ -36,7 +39,7 @@ def write_back(
     """Store sums [rows, columns, vectors], whose first pixel is `place` and whose first block is `block`."""
     result = start_of(em, goal.result, goal.map, place, block)
     bases = [
-        start_of(em, pointer, extra.map, place, block) if extra.map else pointer
+        start_of(em, pointer, _walk(extra), place, block)
         for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True)
     ]
     masks = [_mask(em, goal, block, v) for v in range(vectors)]
@@ -45,29 +48,30 @@ def write_back(
         y, x = divmod(pixel, columns)
         y, x = y * goal.steps[0], x * goal.steps[1]
         if goal.step:
-            value = goal.step(em, value, lambda n, y=y, x=x, v=v: _extra(em, goal, bases, n, (y, x, v), block))
+            value = goal.step(em, value, lambda n, y=y, x=x, v=v: _extra(em, goal, bases, n, (y, x, v)))
         mask = masks[v]
         if mask is not None:
             value = em.select(mask, value, em.zeros(value.type))
         em.store(value, em.offset(result, _inside(goal.map, y, x, v)))
 
 
-def _inside(layout: Map, y: int, x: int, v: int) -> int:
+def _walk(extra: Extra) -> Map | Steps:
+    assert extra.map is not None, "an operand of a feature map needs to say where its numbers lie"
+    return extra.map
+
+
+def _inside(layout: Map | Steps, y: int, x: int, v: int) -> int:
     return v * layout.plane + y * layout.row + x * layout.pixel
 
 
-def _extra(em: Emitter, goal: Goal, bases: list[Value], n: int, at: tuple[int, int, int], block: Index) -> Value:
-    extra, base = goal.epilogue.extras[n], bases[n]
-    if extra.kind == "scalar":
-        return em.load_splat(base)
-    if extra.kind == "channel":
-        return em.load(em.offset(base, (block + at[2]) * (em.lanes * FLOAT)))
-    assert extra.map is not None, "an operand of the result's shape needs a map"
-    return em.load(em.offset(base, _inside(extra.map, *at)))
+def _extra(em: Emitter, goal: Goal, bases: list[Value], n: int, at: tuple[int, int, int]) -> Value:
+    walk = _walk(goal.epilogue.extras[n])
+    address = em.offset(bases[n], _inside(walk, *at))
+    return em.load_splat(address) if isinstance(walk, Steps) and walk.splat else em.load(address)
 
 
 def _mask(em: Emitter, goal: Goal, block: Index, v: int) -> Value | None:
-    # spare lanes hold 0 + 0·x = 0 unless an epilogue made something of them
-    if goal.step is None or goal.map.channels % em.lanes == 0:
+    # spare lanes hold 0 + 0·x = 0 unless a bias or an epilogue made something of them
+    if goal.map.channels % em.lanes == 0 or not (goal.step or goal.epilogue.bias):
         return None
     return em.first_lanes(goal.map.channels - (block + v) * em.lanes)

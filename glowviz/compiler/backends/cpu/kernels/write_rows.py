@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
+from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Matrix
 from glowviz.compiler.backends.cpu.values import Index, Value
 
@@ -35,25 +35,26 @@ def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: 
     vectors = len(sums) // rows
     result = em.offset(goal.result, row * goal.matrix.row + column * FLOAT)
     bases = [
-        em.offset(pointer, row * extra.matrix.row + column * FLOAT) if extra.matrix else pointer
+        em.offset(pointer, row * _strides(extra).row + column * _strides(extra).column)
         for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True)
     ]
     for index, value in enumerate(sums):
         y, v = divmod(index, vectors)
         count = min(em.lanes, lanes - v * em.lanes)
         if goal.step:
-            value = goal.step(em, value, lambda n, y=y, v=v, c=count: _extra(em, goal, bases, n, y, v, c, column))
+            value = goal.step(em, value, lambda n, y=y, v=v, c=count: _extra(em, goal, bases, n, y, v, c))
         put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * FLOAT), count)
 
 
-def _extra(em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int, column: Index) -> Value:
-    extra = goal.epilogue.extras[n]
-    if extra.kind == "scalar":
-        return em.load_splat(bases[n])
-    if extra.kind == "channel":
-        return get(em, em.offset(bases[n], column * FLOAT + v * em.lanes * FLOAT), count)
-    assert extra.matrix is not None, "an operand of the result's shape needs its strides"
-    return get(em, em.offset(bases[n], y * extra.matrix.row + v * em.lanes * FLOAT), count)
+def _strides(extra: Extra) -> Matrix:
+    assert extra.matrix is not None, "an operand of a product needs to say where its numbers lie"
+    return extra.matrix
+
+
+def _extra(em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int) -> Value:
+    matrix = _strides(goal.epilogue.extras[n])
+    address = em.offset(bases[n], y * matrix.row + v * em.lanes * matrix.column)
+    return get(em, address, count) if matrix.column else em.load_splat(address)
 
 
 def get(em: Emitter, address: Value, count: int) -> Value:
