@@ -31,8 +31,6 @@ from glowviz.jobs.table import Row, State, Table
 TICK = 0.02  # seconds between looks at the table: a cancel is seen within one
 IDLE_TICK, IDLE_AFTER = 0.05, 3.0  # the same when nothing has happened for some seconds
 CLIENT_CHECK = 0.5
-# Imported once by the fork server, so that a new child has them from the start.
-PRELOAD = ["numpy", "onnx", "llvmlite.binding", "glowviz.jobs.child", "glowviz.compiler.pipeline"]
 
 
 @dataclass
@@ -79,7 +77,7 @@ class Supervisor:
         self._version = -1  # of the table when we last read it
         self._wanted: dict[int, int] = {}
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(PRELOAD)
+        self.context.set_forkserver_preload(["glowviz.jobs.warm"])
         forkserver.ensure_running()
         self._take_over()
 

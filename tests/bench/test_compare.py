@@ -124,6 +124,7 @@ def test_free_first_dimension_is_one_and_others_are_given() -> None:
 def test_the_engine_binds_named_dimensions(model: Path) -> None:
     engine = load("onnxruntime", Request(str(model), {"x": (2, 5, 16)}, threads=1))
     signature = engine.signature()
+    assert signature is not None
     assert signature == Signature({"x": ((2, 5, 16), "float32")}, ("y",))
     assert engine.run(random_feed(signature, 3))["y"].shape == (2, 5, 4)
 

@@ -244,6 +244,10 @@ def test_the_limits_are_the_systems(pool: Pool) -> None:
     assert 1 << 30 < seen["RLIMIT_AS"] < 1 << 36
 
 
+def test_new_children_have_the_common_modules_already(pool: Pool) -> None:
+    assert {"numpy", "onnx", "llvmlite.binding"} <= set(pool.submit(f"{WORK}:modules").result(10))
+
+
 def test_arguments_must_be_plain_data(pool: Pool) -> None:
     with pytest.raises(Problem, match="plain data"):
         pool.submit(f"{WORK}:add", {"a": object(), "b": 1})

@@ -93,3 +93,7 @@ def limits_seen() -> dict[str, int]:
     import resource
     kinds = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_FSIZE", "RLIMIT_CORE")
     return {kind: resource.getrlimit(getattr(resource, kind))[0] for kind in kinds}
+
+
+def modules() -> list[str]:
+    return sorted(sys.modules)
