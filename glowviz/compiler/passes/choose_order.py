@@ -120,8 +120,14 @@ def _wanted(edit: Edit, node: Node, orders: Orders) -> Iterator[tuple[str, Order
         elif type_.rank == common.rank and type_.dims[1] == 1 != node.type.dims[1]:
             # a block of one channel would be padding, row-major it is one number per place
             yield operand, None, f"%{operand} has one channel for all of %{node.name}"
-        elif (type_.rank == common.rank and (isinstance(op, Concat) or type_.shape == node.type.shape)) or (type_.rank == common.rank and edit.constant(operand) is None):
+        elif type_.rank == common.rank and _lies_in_blocks(edit, node, operand):
             yield operand, common, why
+
+
+def _lies_in_blocks(edit: Edit, node: Node, operand: str) -> bool:
+    """Operands that broadcast stay as they are where they are constant: one number per channel has no order."""
+    whole = isinstance(node.op, Concat) or edit.type(operand).shape == node.type.shape
+    return whole or edit.constant(operand) is None
 
 
 def _for_conv(edit: Edit, node: Node, order: Order, orders: Orders) -> Iterator[tuple[str, Order | None, str]]:
