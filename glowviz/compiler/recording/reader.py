@@ -129,6 +129,24 @@ class Recording:
         where = "WHERE born <= ? AND died > ? ORDER BY rank"
         return [self._node(r) for r in self.query(f"{NODE_SELECT} {where}", i, i)]
 
+    def inputs(self, i: int) -> dict[str, str]:
+        """Graph inputs at snapshot i, with the text of their types."""
+        return dict(self._interface(i, "inputs"))
+
+    def outputs(self, i: int) -> dict[str, str]:
+        """Public outputs at snapshot i, and the values behind them."""
+        return dict(self._interface(i, "outputs"))
+
+    def _interface(self, i: int, column: str) -> list[list[str]]:
+        rows = self.query(f"SELECT {column} FROM interfaces WHERE born <= ? AND died > ?", i, i)
+        return orjson.loads(rows[0][0]) if rows else []
+
+    def changed_before(self, i: int) -> int:
+        """The newest snapshot before i whose graph differs from the graph at i; 0 where none does."""
+        (row,) = self.query("SELECT MAX(MAX(born, CASE WHEN died <= ? THEN died ELSE 0 END)) AS n FROM nodes "
+                            "WHERE born <= ?", i, i)
+        return max(0, (row["n"] or 0) - 1)
+
     def versions(self, name: str) -> list[NodeVersion]:
         """Every version of the node that makes this value, oldest first."""
         where = "WHERE nodes.name = ? OR nodes.results LIKE ? ORDER BY born"
