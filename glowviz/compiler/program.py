@@ -230,14 +230,13 @@ class MemoryOverlap(AssertionError):
 
 def _check_arena(arena: str, size: int, placements: list[Placement], alignment: int) -> None:
     events: list[tuple[int, int, Placement]] = []
-    for p in placements:
+    for p in (p for p in placements if p.size and p.death > p.birth):
         if p.offset < 0 or p.offset + p.size > size:
             end = p.offset + p.size
             raise MemoryOverlap(f"%{p.buffer} [{p.offset:#x}, {end:#x}) leaves {arena} of {size:#x} bytes")
         if p.offset % alignment:
             raise MemoryOverlap(f"%{p.buffer} at {p.offset:#x} in {arena} is not {alignment}-byte aligned")
-        if p.size and p.death > p.birth:
-            events += [(p.birth, 1, p), (p.death, 0, p)]
+        events += [(p.birth, 1, p), (p.death, 0, p)]
     live: dict[str, Placement] = {}
     for _, begins, p in sorted(events, key=lambda e: (e[0], e[1])):
         if not begins:

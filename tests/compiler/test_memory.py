@@ -73,9 +73,8 @@ def test_real_traces_reach_the_bound(t: Trace) -> None:
 def plan_of(
     sizes: list[int], births: list[int], deaths: list[int], offsets: tuple[int, ...], total: int, alignment: int = 64
 ) -> MemoryPlan:
-    places = {
-        f"b{k}": Placement(f"b{k}", "activations", offsets[k], sizes[k], births[k], deaths[k]) for k in range(len(sizes))
-    }
+    columns = enumerate(zip(offsets, sizes, births, deaths, strict=True))
+    places = {f"b{k}": Placement(f"b{k}", "activations", *place) for k, place in columns}
     return MemoryPlan(places, {"activations": total}, 0, alignment)
 
 
