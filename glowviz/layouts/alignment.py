@@ -16,6 +16,7 @@ class Flat:
 
     vertices   number -> vertex of the strata;  spans: the numbers [start, stop) of each row
     up, down   number -> the numbers of the neighbours it may align with
+    lane       number -> is it a lane;  main: is it on a longest way through the whole graph
     """
 
     vertices: list[int]
@@ -23,6 +24,7 @@ class Flat:
     up: list[list[int]]
     down: list[list[int]]
     lane: list[bool]
+    main: list[bool]
 
 
 def flatten(rows: list[list[int]], strata: Strata, problem: Problem, number: list[int]) -> Flat:
@@ -43,7 +45,10 @@ def flatten(rows: list[list[int]], strata: Strata, problem: Problem, number: lis
             if len(near) > 1:
                 near.sort()
     _keep_mutual(up, down)
-    return Flat(vertices, spans, up, down, [vertex >= count for vertex in vertices])
+    lane = [vertex >= count for vertex in vertices]
+    longest = max(problem.depth)
+    main = [v < count and problem.depth[v] + problem.height[v] == longest for v in vertices]
+    return Flat(vertices, spans, up, down, lane, main)
 
 
 def _preferred(vertex: int, near: list[int], count: int, pulled: list[bool], far: list[int]) -> list[int]:
@@ -98,11 +103,19 @@ def _mutual(mine: Wishes, theirs: Wishes) -> Wishes:
 
 
 def _drop_conflicts(flat: Flat, upward: Wishes, downward: Wishes) -> None:
-    """Type-1 conflicts: where a wish crosses a piece of lane inside a long edge, the lane wins."""
+    """Type-1 conflicts: where a wish crosses a piece of lane inside a long edge, the lane wins; but where
+    that wish is on the main line, the lane gives way."""
     for start, stop in flat.spans:
         inner = [(flat.up[v][0], v) for v in range(start, stop) if flat.lane[v] and _is_inner(flat, v)]
-        if inner:
-            _drop_row_conflicts(flat, inner, start, stop, upward, downward)
+        if not inner:
+            continue
+        mains = [(u, v) for v in range(start, stop) if flat.main[v] for u in flat.up[v] if flat.main[u]]
+        for above, lane in inner:
+            if any((above < u) != (lane < v) for u, v in mains):
+                _forget(upward, lane, above)
+                _forget(downward, above, lane)
+        inner = [(above, lane) for above, lane in inner if upward[0][lane] == above]
+        _drop_row_conflicts(flat, inner, start, stop, upward, downward)
 
 
 def _is_inner(flat: Flat, lane: int) -> bool:

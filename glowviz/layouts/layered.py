@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,13 +12,15 @@ import networkx as nx
 from glowviz.layouts.alignment import flatten
 from glowviz.layouts.columns import Columns
 from glowviz.layouts.coordinates import centres
+from glowviz.layouts.hugging import hug
 from glowviz.layouts.layering import layer
-from glowviz.layouts.ordering import first_order, recount, reduce_crossings
+from glowviz.layouts.leaves import insert_leaves, split_leaves
+from glowviz.layouts.ordering import best_order, number, recount, reduce_crossings
 from glowviz.layouts.packing import parts, shelves
 from glowviz.layouts.placed import Placed, Size
 from glowviz.layouts.ports import place_ports
 from glowviz.layouts.problem import Problem, read
-from glowviz.layouts.routing import Router, find_gaps, place_rows
+from glowviz.layouts.routing import Router, RowWish, find_gaps, place_rows
 from glowviz.layouts.seeding import ENOUGH, keep_rows, survivors
 from glowviz.layouts.strata import Strata, build
 
@@ -77,21 +79,27 @@ def _collector_paused() -> Iterator[None]:
 
 def _arrange(problem: Problem, strata: Strata) -> tuple[list[float], int]:
     """Centre x of every vertex, and the crossings; moves the rows of parts that stand on lower shelves."""
-    count = len(strata.row)
-    x = [0.0] * count
-    scratch = [0] * count
+    x = [0.0] * len(strata.row)
+    widths = problem.widths + [0.0] * len(strata.net_of)
+    scratch = [0] * len(x)
     crossings = 0
     found: list[tuple[list[int], float, int]] = []
-    widths = problem.widths + [0.0] * (count - strata.count)
+    leaves, up = split_leaves(strata)
     for members in _parts_with_lanes(problem, strata):
-        rows = first_order(members, strata.row, strata.up, strata.down, scratch)
-        crossings += reduce_crossings(rows, strata.up, strata.down, scratch)
+        rest = [vertex for vertex in members if vertex not in leaves]
+        rows = best_order(rest, strata.row, up, strata.down, scratch)
+        insert_leaves(rows, [vertex for vertex in members if vertex in leaves], strata, scratch)
+        left = sum(recount(rows, strata.down, scratch))
+        if left < len(members):  # otherwise there is no order to save
+            left = reduce_crossings(rows, strata.up, strata.down, scratch)
+        crossings += left
         flat = flatten(rows, strata, problem, scratch)
-        places = centres(flat, [widths[vertex] for vertex in flat.vertices])
-        right = 0.0
-        for vertex, centre in zip(flat.vertices, places.tolist(), strict=True):
+        places = centres(flat, [widths[vertex] for vertex in flat.vertices]).tolist()
+        for vertex, centre in zip(flat.vertices, places, strict=True):
             x[vertex] = centre
-            right = max(right, centre + widths[vertex] / 2)
+        number(rows, scratch)
+        hug(rows, strata, x, widths, scratch)
+        right = max([x[vertex] + widths[vertex] / 2 for vertex in members])
         found.append((members, right, len(rows)))
     if len(found) > 1:
         _shelve(found, strata, x)
@@ -122,7 +130,7 @@ def _finish(
     strata: Strata,
     x: list[float],
     crossings: int,
-    wishes: list[float | None] | None = None,
+    wishes: Sequence[RowWish | None] | None = None,
 ) -> Placed:
     row_count = 1 + max(strata.row, default=-1)
     heights = [0.0] * row_count

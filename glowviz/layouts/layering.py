@@ -15,8 +15,8 @@ def layer(problem: Problem) -> list[int]:
 def sink(problem: Problem, rows: list[int], free: list[bool]) -> None:
     """Move each free node down to its first consumer, unless more edges would get longer than shorter.
 
-    Constants (`pull`) do not count as sources: they follow. A tie sinks, so that a whole side chain with
-    its source moves to where it is needed instead of trailing a long edge from the top.
+    Constants (`pull`) and other nodes without sources do not hold it: they follow. A tie sinks, so that a whole
+    side chain moves to where it is needed instead of trailing a long edge from the top.
     """
     above, below, pulled = problem.above, problem.below, problem.pulled
     for node in reversed(problem.order):
@@ -24,6 +24,6 @@ def sink(problem: Problem, rows: list[int], free: list[bool]) -> None:
         if targets and free[node]:
             lowest = min([rows[target] for target in targets]) - 1
             if lowest > rows[node]:
-                holding = sum([not pulled[source] for source in above[node]])
+                holding = sum([bool(above[source]) and not pulled[source] for source in above[node]])
                 if pulled[node] or len(targets) >= holding:
                     rows[node] = lowest

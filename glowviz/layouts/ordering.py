@@ -13,27 +13,47 @@ Links = list[list[int]]
 
 REACHES = (8, 40)  # rows reordered above and below a crossing, first try and second
 SWEEPS = 24
-SWEEP_WORK = 300_000  # vertices looked at per window, so that huge windows get fewer sweeps
+SWEEP_WORK = 60_000  # vertices looked at per window, so that huge windows get fewer sweeps
 MISSES = 4  # sweeps in a row that each bring less than …
 WORTH = 0.01  # … this part of the crossings: then the window is done
 SWAP_PASSES = 6
+HOPEFUL = 0.25  # crossings per vertex up to which it is worth starting from another order
+RESTARTED = 3000  # vertices of a window up to which sweeping starts again from other orders
 
 
-def first_order(vertices: list[int], row: list[int], up: Links, down: Links, place: list[int]) -> Rows:
-    """Rows filled by a depth-first walk, from the top or from the bottom, whichever crosses less."""
+def best_order(vertices: list[int], row: list[int], up: Links, down: Links, place: list[int]) -> Rows:
+    """The rows, ordered from left to right with few crossings; `place` is set for them.
+
+    Depth-first walks from the top and from the bottom, first links first and last links first, give the
+    orders to start from. The next one is tried only while there are crossings left, but not hopelessly many.
+    """
     best: Rows = []
     fewest = -1
-    for onward, back in ((down, up), (up, down)):
-        rows = _walk([vertex for vertex in vertices if not back[vertex]], row, onward)
-        crossings = sum(recount(rows, down, place))
+    for rows in _first_orders(vertices, row, up, down, place):
+        crossings = reduce_crossings(rows, up, down, place)
         if fewest < 0 or crossings < fewest:
             best, fewest = rows, crossings
-        if not fewest:
+        if not fewest or crossings > HOPEFUL * len(vertices):
             break
+    number(best, place)
     return best
 
 
-def _walk(starts: list[int], row: list[int], links: Links) -> Rows:
+def _first_orders(vertices: list[int], row: list[int], up: Links, down: Links, place: list[int]) -> list[Rows]:
+    """Orders to start from, the one with the fewest crossings first; one without crossings is enough."""
+    found: list[tuple[int, Rows]] = []
+    for onward, back in ((down, up), (up, down)):
+        starts = [vertex for vertex in vertices if not back[vertex]]
+        for step in (-1, 1):
+            rows = _walk(starts, row, onward, step)
+            crossings = sum(recount(rows, down, place))
+            if not crossings:
+                return [rows]
+            found.append((crossings, rows))
+    return [rows for _, rows in sorted(found, key=lambda order: order[0])]
+
+
+def _walk(starts: list[int], row: list[int], links: Links, step: int) -> Rows:
     seen: set[int] = set()
     found: dict[int, list[int]] = {}
     for start in starts:
@@ -43,28 +63,33 @@ def _walk(starts: list[int], row: list[int], links: Links) -> Rows:
             if vertex not in seen:
                 seen.add(vertex)
                 found.setdefault(row[vertex], []).append(vertex)
-                stack.extend(reversed(links[vertex]))
-    return [found.get(number, []) for number in range(max(found) + 1)]
+                stack.extend(links[vertex][::step])
+    return [found.get(number, []) for number in range(max(found, default=-1) + 1)]
+
+
+def number(rows: Rows, place: list[int]) -> None:
+    """Set every vertex's place in its row."""
+    for line in rows:
+        for position, vertex in enumerate(line):
+            place[vertex] = position
 
 
 def recount(rows: Rows, down: Links, place: list[int]) -> list[int]:
     """Set every vertex's place in its row; the crossings between each row and the next."""
-    for line in rows:
-        for number, vertex in enumerate(line):
-            place[vertex] = number
+    number(rows, place)
     return _count(rows, 0, len(rows) - 1, down, place)
 
 
-def reduce_crossings(rows: Rows, up: Links, down: Links, place: list[int], threshold: float = 0.0) -> int:
+def reduce_crossings(rows: Rows, up: Links, down: Links, place: list[int]) -> int:
     """Reorder the rows in place; returns the crossings left.
 
     Sweeps by barycentre run in windows of rows around the crossings, the rows at a window's edge held
-    fast. A window keeps a new order only if its crossings fall by more than `threshold` of what they were.
+    fast. A window keeps a new order only if it has fewer crossings.
     """
     counts = recount(rows, down, place)
     for reach in REACHES:
         for first, last in list(_windows(rows, counts, reach)):
-            _improve(rows, first, last, up, down, place, threshold)
+            _improve(rows, first, last, up, down, place)
             counts[first:last] = _count(rows, first, last, down, place)
     for first, last in list(_windows(rows, counts, 1)):
         _swap_neighbours(rows, first, last, up, down, place)
@@ -107,23 +132,41 @@ def _movable(rows: Rows, first: int, last: int) -> range:
     return range(first + (first > 0), last + (last == len(rows) - 1))
 
 
-def _improve(rows: Rows, first: int, last: int, up: Links, down: Links, place: list[int], threshold: float) -> None:
-    movable = _movable(rows, first, last)
+def _improve(rows: Rows, first: int, last: int, up: Links, down: Links, place: list[int]) -> None:
+    """Sweep from the order as it is, downwards first and upwards first, then from its mirror image."""
     original = best = [line[:] for line in rows[first : last + 1]]
-    start = fewest = sum(_count(rows, first, last, down, place))
-    size = sum(map(len, best))
-    misses = 0
-    for sweep in range(max(4, min(SWEEPS, SWEEP_WORK // size))):
+    fewest = sum(_count(rows, first, last, down, place))
+    mirrored = [line[::-1] for line in original]
+    size = sum(map(len, original))
+    sweeps = max(4, min(SWEEPS, SWEEP_WORK // size))
+    for start, upwards in ((original, 0), (original, 1), (mirrored, 0)):
+        _restore(rows, first, start, place)
+        found, crossings = _sweep(rows, first, last, (up, down), place, sweeps, upwards)
+        if crossings < fewest:
+            best, fewest = found, crossings
+        if not fewest or size > RESTARTED:
+            break
+    _restore(rows, first, best, place)
+
+
+def _sweep(
+    rows: Rows, first: int, last: int, links: tuple[Links, Links], place: list[int], sweeps: int, upwards: int
+) -> tuple[Rows, int]:
+    """The best order of the rows that sweeping comes across, and its crossings."""
+    movable = _movable(rows, first, last)
+    best: Rows = []
+    fewest = misses = 0
+    for sweep in range(upwards, upwards + sweeps):
         flip = sweep % 4 > 1
         for number in reversed(movable) if sweep % 2 else movable:
-            _by_barycentre(rows[number], down if sweep % 2 else up, place, flip)
-        crossings = sum(_count(rows, first, last, down, place))
-        misses = 0 if crossings < (1 - WORTH) * fewest else misses + 1
-        if crossings < fewest:
+            _by_barycentre(rows[number], links[sweep % 2], place, flip)
+        crossings = sum(_count(rows, first, last, links[1], place))
+        misses = 0 if not best or crossings < (1 - WORTH) * fewest else misses + 1
+        if not best or crossings < fewest:
             best, fewest = [line[:] for line in rows[first : last + 1]], crossings
         if not fewest or misses == MISSES:
             break
-    _restore(rows, first, best if start - fewest > threshold * start else original, place)
+    return best, fewest
 
 
 def _restore(rows: Rows, first: int, lines: Rows, place: list[int]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from glowviz.layouts.placed import Point, Route, Stub
 from glowviz.layouts.ports import Ports
@@ -57,11 +59,18 @@ def find_gaps(problem: Problem, strata: Strata, x: list[float], ports: Ports, ro
     return gaps
 
 
-def place_rows(heights: list[float], gaps: list[Gap], wishes: list[float | None]) -> list[float]:
+class RowWish(NamedTuple):
+    """y of a row's centre line in the previous drawing, and whether it moves down with the row above it."""
+
+    y: float
+    follows: bool
+
+
+def place_rows(heights: list[float], gaps: list[Gap], wishes: Sequence[RowWish | None]) -> list[float]:
     """y of the centre line of each row: one below the other with the gaps that the tracks need.
 
-    A row with a wish (its y in the previous drawing) stays there, however full the gap above it has become,
-    or as far below as the rows put in above it need.
+    A row with a wish stays there, however full the gap above it has become, or as far below as the rows put
+    in above it need.
     """
     rows: list[float] = []
     bottom = -ROW_GAP
@@ -71,8 +80,8 @@ def place_rows(heights: list[float], gaps: list[Gap], wishes: list[float | None]
         if wish is None:
             y = bottom + gap + height / 2
         else:
-            y = max(wish + shift, bottom + ROW_GAP + height / 2)
-            shift = y - wish
+            y = max(wish.y + shift * wish.follows, bottom + ROW_GAP + height / 2)
+            shift = y - wish.y
         rows.append(y)
         bottom, gap = y + height / 2, below.height
     return rows

@@ -9,6 +9,7 @@ from typing import Any
 from glowviz.layouts.layering import sink
 from glowviz.layouts.placed import Placed
 from glowviz.layouts.problem import Problem
+from glowviz.layouts.routing import RowWish
 
 ENOUGH = 0.4  # part of the boxes that must survive, or the drawing is made afresh
 
@@ -34,17 +35,18 @@ def survivors(problem: Problem, previous: Placed, lineage: Mapping[Any, Any]) ->
 
 @dataclass(slots=True)
 class SeededRows:
-    """node -> row; the survivors that kept their row; and for each row its y in the previous drawing, or None."""
+    """node -> row; the survivors that kept their row; and for each row where it was, None for a new row."""
 
     rows: list[int]
     pinned: list[int]
-    wishes: list[float | None]
+    wishes: list[RowWish | None]
 
 
 def keep_rows(problem: Problem, kept: Mapping[int, Any], previous: Placed) -> SeededRows:
     """Survivors stay in their rows. Where new nodes need room, whole rows are put in between, so that all
-    that is below moves down alike; rows that lost their nodes stay, as holes. Constants follow their
-    consumers, and a survivor whose edges now contradict its old row is placed like a new node."""
+    that is below moves down alike, until a row without boxes takes the push up; else such rows stay as holes.
+    Constants follow their consumers, and a survivor whose edges now contradict its old row is placed like a
+    new node."""
     old_row = {node: previous.layers[old] for node, old in kept.items()}
     level = [-1] * len(problem.nodes)
     loose: dict[int, list[int]] = {}
@@ -62,10 +64,10 @@ def keep_rows(problem: Problem, kept: Mapping[int, Any], previous: Placed) -> Se
     fixed = {node for nodes in standing.values() for node in nodes}
     sink(problem, rows, [node not in fixed for node in range(len(rows))])
     pinned = [node for node, old in old_row.items() if rows[node] == old + shifts[old]]
-    wishes: list[float | None] = [None] * (1 + max(rows, default=-1))
+    wishes: list[RowWish | None] = [None] * (1 + max(rows, default=-1))
     for row, shift in enumerate(shifts):
         if row + shift < len(wishes):
-            wishes[row + shift] = previous.rows[row]
+            wishes[row + shift] = RowWish(previous.rows[row], row == 0 or shift >= shifts[row - 1])
     return SeededRows(rows, pinned, wishes)
 
 
@@ -82,6 +84,8 @@ def _insert_rows(
     shift = 0
     for old in range(-1, old_rows):
         here = standing.get(old, [])
+        if not here and shift:
+            shift -= 1
         shift = max([shift, *[lowest_free(node) - old for node in here]])
         for node in here:
             rows[node] = old + shift

@@ -64,7 +64,16 @@ def build(problem: Problem, rows: list[int], stub_span: int, direct: Collection[
             joined.add((net, head))
             strata.down[above].append(head)
             strata.up[head].append(above)
+    _lanes_first(strata)
     return strata
+
+
+def _lanes_first(strata: Strata) -> None:
+    """First orders follow these lists: lanes then run left of the main line, away from the constants."""
+    for links in (strata.up, strata.down):
+        for near in links:
+            if len(near) > 1:
+                near.sort(key=lambda vertex: vertex < strata.count)
 
 
 def _nets(problem: Problem, direct: Collection[int]) -> tuple[list[int], list[int], list[int]]:
