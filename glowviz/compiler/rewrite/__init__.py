@@ -14,11 +14,12 @@ from glowviz.compiler.rewrite.rules import (
     apply,
     expect,
     explain,
+    firing_limit,
     rule,
 )
 
 __all__ = [
     "PASSES", "RULES", "Build", "Change", "DoesNotSettle", "Edit", "Explanation", "Keep", "Miss", "Option",
-    "Pass", "PassLog", "PassProblem", "Refusal", "Rewrite", "Rule", "apply", "expect", "explain", "graph_pass",
-    "log", "logging_to", "program_pass", "rule", "sort_nodes",
+    "Pass", "PassLog", "PassProblem", "Refusal", "Rewrite", "Rule", "apply", "expect", "explain", "firing_limit",
+    "graph_pass", "log", "logging_to", "program_pass", "rule", "sort_nodes",
 ]

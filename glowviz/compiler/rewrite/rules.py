@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -91,6 +93,24 @@ def expect(edit: Edit, value: str | None, *kinds: type[Op], role: str = "") -> A
     raise Miss(wanted, found, value or "")
 
 
+_LIMIT: ContextVar[int | None] = ContextVar("glowviz_firing_limit", default=None)
+
+
+@contextmanager
+def firing_limit(limit: int | None) -> Iterator[None]:
+    """Passes stop after so many firings while the block runs: how a search finds the one rewrite that does harm."""
+    token = _LIMIT.set(limit)
+    try:
+        yield
+    finally:
+        _LIMIT.reset(token)
+
+
+def _may_fire() -> bool:
+    limit = _LIMIT.get()
+    return limit is None or len(log().changes) < limit
+
+
 def apply(graph: Graph, rules: tuple[Rule, ...]) -> Graph:
     """The graph after the rules have fired everywhere they can, tried in order at every node until nothing changes."""
     by_op = _Dispatch(rules)
@@ -98,7 +118,7 @@ def apply(graph: Graph, rules: tuple[Rule, ...]) -> Graph:
     queue = deque(node.name for node in graph if by_op[type(node.op)])
     waiting = set(queue)
     budget = 20 * len(graph) + 1000
-    while queue:
+    while queue and _may_fire():
         name = queue.popleft()
         waiting.discard(name)
         node = edit.node(name)

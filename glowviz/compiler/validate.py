@@ -1,0 +1,245 @@
+"""Before = after: how far two snapshots differ, which pass made the difference, and which single rewrite."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.interpreter import Memo, run_graph, run_program, sample_inputs
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.program import Program
+from glowviz.compiler.recording.records import Change
+from glowviz.compiler.rewrite import Pass, PassLog, firing_limit
+from glowviz.compiler.target import Target
+
+Snapshot = Graph | Program
+Arrays = Mapping[str, np.ndarray]
+DEFAULT_TOLERANCE = 2e-5
+"""Of max |value|: what f32 arithmetic in another order may change over a whole network."""
+
+
+class ValidationProblem(Problem):
+    """Two snapshots that cannot be compared, or a search that has nothing to find."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutputDifference:
+    """One public output of two snapshots."""
+
+    public: str
+    absolute: float
+    """max |after - before|; infinite where one is NaN or infinite and the other is not, or shapes differ."""
+    scale: float
+    """max |before|."""
+    worst: tuple[int, ...]
+    """Index of the largest difference."""
+    unequal: int
+    """Elements that are not bit for bit the same number."""
+
+    @property
+    def relative(self) -> float:
+        """max |difference| / max |before|; the absolute one where everything before was 0."""
+        return self.absolute / self.scale if self.scale else self.absolute
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far two snapshots differ on the same inputs."""
+
+    outputs: tuple[OutputDifference, ...]
+
+    @property
+    def worst(self) -> OutputDifference | None:
+        """The output that differs most, relative to its own size; None without outputs."""
+        return max(self.outputs, key=lambda o: o.relative, default=None)
+
+    @property
+    def relative(self) -> float:
+        """The largest relative difference of any output."""
+        return self.worst.relative if self.worst is not None else 0.0
+
+    @property
+    def exact(self) -> bool:
+        """Every element of every output is the same number."""
+        return not any(o.unequal for o in self.outputs)
+
+    def within(self, tolerance: float) -> bool:
+        """Equal enough; a tolerance of 0 asks for the same numbers bit for bit."""
+        return self.exact if tolerance == 0 else self.relative <= tolerance
+
+    def __str__(self) -> str:
+        worst = self.worst
+        if worst is None or self.exact:
+            return "exactly equal"
+        index = ", ".join(map(str, worst.worst))
+        return (
+            f"output {worst.public!r} differs by {worst.absolute:.3g} at [{index}], "
+            f"{worst.relative:.3g} of its largest value {worst.scale:.3g}"
+        )
+
+
+def compare(
+    before: Snapshot,
+    after: Snapshot,
+    inputs: Arrays | None = None,
+    seed: int = 0,
+    memo: Memo | None = None,
+) -> Difference:
+    """Run both on the same inputs (random ones of `seed` if none are given) and compare every public output.
+
+    With a `memo`, Graphs share all results whose op and operands did not change.
+    """
+    feeds = inputs_of(before, seed) if inputs is None else inputs
+    memo = memo if memo is not None else Memo()
+    return differences(outputs_of(before, feeds, memo), outputs_of(after, feeds, memo))
+
+
+def inputs_of(snapshot: Snapshot, seed: int = 0) -> dict[str, np.ndarray]:
+    """Random inputs; those of a Program are as its buffers say (give a Graph's where indices matter)."""
+    if isinstance(snapshot, Graph):
+        return sample_inputs(snapshot, seed)
+    return sample_inputs(Graph(inputs={b.name: b.type for b in snapshot.of_kind("input")}), seed)
+
+
+def outputs_of(snapshot: Snapshot, inputs: Arrays, memo: Memo | None = None) -> dict[str, np.ndarray]:
+    """What a snapshot computes, by the interpreter."""
+    if isinstance(snapshot, Graph):
+        return run_graph(snapshot, inputs, memo=memo)
+    return run_program(snapshot, inputs)
+
+
+def differences(before: Arrays, after: Arrays) -> Difference:
+    """Every output of `before` against the one of the same name; ValidationProblem where names differ."""
+    if set(before) != set(after):
+        gone, new = sorted(set(before) - set(after)), sorted(set(after) - set(before))
+        raise ValidationProblem(
+            f"the public outputs are not the same: gone {gone}, new {new}", "the two snapshots",
+            "the same public names", "No pass may rename an output; glowviz bisect MODEL finds which one did",
+        )
+    return Difference(tuple(difference(name, before[name], after[name]) for name in before))
+
+
+def difference(public: str, before: np.ndarray, after: np.ndarray) -> OutputDifference:
+    """One array against another; NaN equals NaN and an infinity equals itself."""
+    if before.shape != after.shape:
+        return OutputDifference(public, np.inf, 0.0, (), max(before.size, after.size))
+    if not before.size:
+        return OutputDifference(public, 0.0, 0.0, (), 0)
+    old, new = before.astype(np.float64), after.astype(np.float64)
+    same = (old == new) | (np.isnan(old) & np.isnan(new))
+    with np.errstate(all="ignore"):
+        apart = np.where(same, 0.0, np.abs(new - old))
+    apart = np.where(np.isnan(apart), np.inf, apart)
+    worst = np.unravel_index(int(np.argmax(apart)), apart.shape)
+    finite = np.abs(old[np.isfinite(old)])
+    scale = float(finite.max()) if finite.size else 0.0
+    return OutputDifference(
+        public, float(apart[worst]), scale, tuple(int(i) for i in worst), int(np.count_nonzero(~same))
+    )
+
+
+@dataclass(frozen=True)
+class BadPass:
+    """The first snapshot whose outputs are wrong, and the last one whose outputs are right."""
+
+    position: int
+    name: str
+    before: Snapshot
+    after: Snapshot
+    difference: Difference
+
+
+def bisect_passes(
+    snapshots: Sequence[tuple[str, Snapshot]],
+    inputs: Arrays | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    seed: int = 0,
+) -> BadPass | None:
+    """The first of (name, snapshot) pairs whose outputs differ from the first one's; None where the last is right.
+
+    Binary search: a difference that a later snapshot takes back may be missed. Names are those of the passes that
+    made the snapshots; the first one is the model as imported. Programs and Graphs may be mixed.
+    """
+    if not snapshots:
+        raise ValidationProblem("there are no snapshots to search", "bisect", "at least the imported graph")
+    first = snapshots[0][1]
+    feeds = inputs_of(first, seed) if inputs is None else inputs
+    memo = Memo()
+    wanted = outputs_of(first, feeds, memo)
+
+    def off(position: int) -> Difference:
+        return differences(wanted, outputs_of(snapshots[position][1], feeds, memo))
+
+    found = off(len(snapshots) - 1)
+    if found.within(tolerance):
+        return None
+    right, wrong = 0, len(snapshots) - 1
+    while wrong - right > 1:
+        middle = (right + wrong) // 2
+        there = off(middle)
+        if there.within(tolerance):
+            right = middle
+        else:
+            wrong, found = middle, there
+    return BadPass(wrong, snapshots[wrong][0], snapshots[right][1], snapshots[wrong][1], found)
+
+
+@dataclass(frozen=True)
+class BadRewrite:
+    """The one firing after which the outputs are wrong: its record, and the graphs just before and after it."""
+
+    number: int
+    """Counted from 1, as the pass fired."""
+    change: Change
+    before: Graph
+    after: Graph
+    difference: Difference
+
+
+def bisect_rewrites(
+    graph: Graph,
+    one: Pass,
+    inputs: Arrays | None = None,
+    tolerance: float = DEFAULT_TOLERANCE,
+    target: Target | None = None,
+    options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+) -> BadRewrite | None:
+    """Replay a pass of rules with fewer and fewer firings; None where the pass does no harm.
+
+    Raises ValidationProblem for a pass whose harm is not in its rules' firings.
+    """
+    feeds = inputs_of(graph, seed) if inputs is None else inputs
+    memo = Memo()
+    wanted = outputs_of(graph, feeds, memo)
+
+    def replay(limit: int | None) -> tuple[Graph, PassLog]:
+        with firing_limit(limit):
+            return one.run(graph, target, **(options or {}))
+
+    def off(result: Graph) -> Difference:
+        return differences(wanted, outputs_of(result, feeds, memo))
+
+    whole, log = replay(None)
+    if off(whole).within(tolerance):
+        return None
+    if not off(replay(0)[0]).within(tolerance):
+        raise ValidationProblem(
+            f"{one.name} changes the outputs even when no rule fires", f"pass {one.name}",
+            "all changes of the pass to be firings of its rules", "Read the pass itself: what it does beside its rules",
+        )
+    right, wrong = 0, len(log.changes)
+    while wrong - right > 1:
+        middle = (right + wrong) // 2
+        if off(replay(middle)[0]).within(tolerance):
+            right = middle
+        else:
+            wrong = middle
+    after, record = replay(wrong)
+    return BadRewrite(wrong, record.changes[-1], replay(right)[0], after, off(after))
+
+
