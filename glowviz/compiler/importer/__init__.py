@@ -52,7 +52,7 @@ def _read(opened: Source, shapes: Mapping[str, tuple[int, ...]]) -> Graph:
     check(opened.model)
     inputs, _ = bind(declared_inputs(opened.model, opened.name), shapes, partly=True)
     notes = Notes()
-    graph, sketch = Reader(opened, notes).graph(inputs)
+    graph, sketch = Reader(opened, notes).graph(inputs, bound=bool(shapes))
     return finished(graph, opened, notes, tuple(sketch.guessed))
 
 

@@ -10,10 +10,8 @@ import numpy as np
 
 from glowviz.compiler.importer.site import NotTaken, Site
 from glowviz.compiler.importer.tensors import elem_of
+from glowviz.compiler.onnx_words import FIELD_OF
 from glowviz.compiler.ops.base import OPS, Op, snake_case
-
-FIELD_OF = {"kernel_shape": "kernel", "transA": "trans_a", "transB": "trans_b"}
-"""ONNX attribute to our field, where snake case does not give it."""
 
 IGNORED: dict[str, frozenset[str]] = {
     "": frozenset({"consumed_inputs", "stash_type", "saturate", "round_mode"}),

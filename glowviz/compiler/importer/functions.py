@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from onnx import AttributeProto, FunctionProto, NodeProto, TensorProto, TypeProto
+from onnx import AttributeProto, FunctionProto, NodeProto, TypeProto, helper
 
 from glowviz.compiler.importer.attributes import schema_of
 from glowviz.compiler.importer.limits import FunctionKey, call_key, subgraphs
@@ -49,18 +49,9 @@ def _type_bytes(site: Site, value: str | None) -> bytes:
 
 
 def type_proto(type_: Type) -> TypeProto:
-    """ONNX's form of a type."""
-    proto = TypeProto()
-    proto.tensor_type.elem_type = NUMBER_OF.get(type_.elem, TensorProto.UNDEFINED)
-    if type_.shape is not None:
-        proto.tensor_type.shape.SetInParent()
-        for dim in type_.shape:
-            entry = proto.tensor_type.shape.dim.add()
-            if isinstance(dim, int):
-                entry.dim_value = dim
-            else:
-                entry.dim_param = dim.name
-    return proto
+    """ONNX's form of a type; without a shape where the rank is not known."""
+    dims = None if type_.shape is None else [d if isinstance(d, int) else d.name for d in type_.shape]
+    return helper.make_tensor_type_proto(NUMBER_OF[type_.elem], dims)
 
 
 def with_attributes(node: NodeProto, bound: Mapping[str, AttributeProto]) -> NodeProto:

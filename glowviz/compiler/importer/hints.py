@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import ModelProto, NodeProto, TypeProto
+from onnx import ModelProto, NodeProto
 
 from glowviz.compiler.importer.attributes import schema_of
 from glowviz.compiler.importer.functions import type_proto
 from glowviz.compiler.importer.problem import ImportProblem
 from glowviz.compiler.importer.site import Site
-from glowviz.compiler.importer.tensors import type_of
+from glowviz.compiler.importer.tensors import ANONYMOUS, type_of
 from glowviz.compiler.types import Type
 
 MOST_NODES = 500_000
@@ -24,8 +24,10 @@ MOST_NODES = 500_000
 class Hinter:
     """Types of values by name as ONNX infers them; nothing is computed before somebody asks."""
 
-    def __init__(self, model: ModelProto, inputs: Mapping[str, Type], nodes: list[NodeProto] | None = None) -> None:
-        self._model, self._inputs, self._nodes = model, inputs, nodes
+    def __init__(self, model: ModelProto, inputs: Mapping[str, Type], bound: bool) -> None:
+        self._model, self._inputs, self._bound = model, inputs, bound
+        self.nodes: list[NodeProto] | None = None
+        """The nodes in order, where the file has them out of order."""
         self._types: dict[str, Type] | None = None
 
     def __call__(self) -> Mapping[str, Type]:
@@ -34,7 +36,7 @@ class Hinter:
         return self._types
 
     def _inferred(self) -> dict[str, Type]:
-        model = self._with_inputs()
+        model = self._prepared()
         with suppress(Exception):  # it is a hint: what it refuses is looked at without
             model = onnx.shape_inference.infer_shapes(model, check_type=False, strict_mode=False, data_prop=True)
         types: dict[str, Type] = {}
@@ -45,30 +47,25 @@ class Hinter:
                 continue
         return types
 
-    def _with_inputs(self) -> ModelProto:
-        """The model with its inputs as they are bound; what the file says of other values may not hold then."""
-        given = (i for i in self._model.graph.input if i.name in self._inputs)
-        rebound = [i.name for i in given if not _same(i.type, self._inputs[i.name])]
-        if not rebound and self._nodes is None:
-            return self._model
+    def _prepared(self) -> ModelProto:
+        """The model with named free dimensions; with bound inputs, what the file says of other values may not hold."""
         model = ModelProto()
         model.CopyFrom(self._model)
-        if self._nodes is not None:
+        if self.nodes is not None:
             del model.graph.node[:]
-            model.graph.node.extend(self._nodes)
-        if rebound:
+            model.graph.node.extend(self.nodes)
+        for value in model.graph.input:
+            if value.name in self._inputs:
+                value.type.CopyFrom(type_proto(self._inputs[value.name]))
+        if self._bound:
             del model.graph.value_info[:]
-            for value in model.graph.input:
-                if value.name in self._inputs:
-                    value.type.CopyFrom(type_proto(self._inputs[value.name]))
-            for value in model.graph.output:
+        for value in (*model.graph.output, *model.graph.value_info):
+            if self._bound:
                 value.type.tensor_type.ClearField("shape")
+            for dim in value.type.tensor_type.shape.dim:
+                if dim.dim_value < 0 or dim.dim_param in ANONYMOUS:
+                    dim.ClearField("dim_value" if dim.dim_value < 0 else "dim_param")
         return model
-
-
-def _same(proto: TypeProto, type_: Type) -> bool:
-    declared = [d.dim_value if d.WhichOneof("value") == "dim_value" else None for d in proto.tensor_type.shape.dim]
-    return declared == [d if isinstance(d, int) else None for d in type_.shape or ()]
 
 
 def fits_onnx(site: Site) -> bool:

@@ -13,9 +13,8 @@ from glowviz.compiler.importer.limits import opsets
 from glowviz.compiler.importer.names import labels
 from glowviz.compiler.importer.nodes import Notes
 from glowviz.compiler.importer.source import Source
+from glowviz.compiler.onnx_words import LABEL, ORIGIN
 
-ORIGIN, LABEL = "glowviz.origin", "glowviz.label"
-"""Node metadata that the exporter writes, so that a model that comes back looks as it left."""
 SCOPES = ("pkg.torch.onnx.name_scopes", "namespace")
 
 

@@ -13,13 +13,9 @@ from glowviz.compiler.importer.problem import ImportProblem
 from glowviz.compiler.importer.scope import Scope
 from glowviz.compiler.importer.site import Site
 from glowviz.compiler.importer.tensors import array_of, dense_of, type_of
+from glowviz.compiler.onnx_words import ABSENT, CAPTURED
 from glowviz.compiler.ops.control import Opaque
 from glowviz.compiler.types import Type
-
-ABSENT = "glowviz.absent"
-"""Attribute of an Opaque: places of operands that were left out."""
-CAPTURED = "glowviz.captured"
-"""Attribute of an Opaque: how many of its last operands its bodies take from outside."""
 
 Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 

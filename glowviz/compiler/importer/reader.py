@@ -63,11 +63,13 @@ class Reader:
         self.source, self.notes = source, notes
         self.versions = opsets(source.model)
         self.functions = {function_key(f): f for f in source.model.functions}
+        self.hinter = Hinter(source.model, {}, False)
 
-    def graph(self, inputs: Mapping[str, Type]) -> tuple[Graph, Sketch]:
-        """The model's graph with inputs of these types."""
+    def graph(self, inputs: Mapping[str, Type], bound: bool = False) -> tuple[Graph, Sketch]:
+        """The model's graph with inputs of these types; `bound` where they are not those of the file."""
         proto = self.source.model.graph
-        sketch = Sketch(self.source.model.graph.name or self.source.name, Hinter(self.source.model, inputs))
+        self.hinter = Hinter(self.source.model, inputs, bound)
+        sketch = Sketch(self.source.model.graph.name or self.source.name, self.hinter)
         outputs = self._read(proto, sketch, inputs, self.versions)
         return sketch.finish(outputs), sketch
 
@@ -95,7 +97,8 @@ class Reader:
         nodes, sorted_ = in_order(proto.node, sketch.types)
         if sorted_:
             self.notes.add("unordered", sketch.name)
-            sketch.hints = dict if sketch.hints is dict else Hinter(self.source.model, inputs, list(nodes))
+            if sketch.hints is self.hinter:
+                self.hinter.nodes = list(nodes)
         own = self.notes if proto is self.source.model.graph else Notes(self.notes.found)
         Nodes(self.source, sketch, self.functions, read, own, self.region).run(nodes, Scope(versions))
         return self._outputs(proto, sketch)

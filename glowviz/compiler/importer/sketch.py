@@ -16,6 +16,11 @@ from glowviz.compiler.types import Type, TypeProblem, of_array
 Hints = Mapping[str, Type]
 
 
+_ELEM = {"Shape": "i64", "Size": "i64", "ArgMax": "i64", "ArgMin": "i64", "NonZero": "i64"}
+_FROM = {"Where": 1, "OneHot": 2}
+"""The operand that gives the element type, where it is not the first."""
+
+
 class Misfit(TypeProblem):
     """Operand types are known, and the op does not take them."""
 
@@ -133,7 +138,8 @@ class Sketch:
         if hint is not None:
             return hint
         elem = getattr(op, "to", None) or getattr(op, "elem", None) or getattr(type(op), "result_elem", None)
-        if not elem:
+        givers = op.operands[_FROM.get(op.name, 0) :]
+        elem = elem or _ELEM.get(op.name) or next((self.types[o].elem for o in givers), None)
+        if elem is None:
             self.guessed[result] = None
-            elem = next((self.types[o].elem for o in op.operands), "f32")
-        return Type(elem, None)
+        return Type(elem or "f32", None)
