@@ -54,7 +54,7 @@ def program_of(
     types = made.infer_types(lambda n: buffers[n].type.logical, arrays.get)
     outs = tuple(f"y{n}" for n in range(len(types)))
     for out, type_ in zip(outs, types, strict=True):
-        order = orders[out] if out in orders else type_.order
+        order = orders.get(out, type_.order)
         buffers[out] = Buffer(out, type_.with_order(order), "output", halo=halos.get(out))
     body = (Instr(made, outs, value=outs[0]),)
     program = Program(op.instruction, buffers, body, tuple(PublicOutput(o, o) for o in outs))

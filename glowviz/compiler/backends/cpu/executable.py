@@ -15,6 +15,7 @@ from glowviz.compiler.backends.base import Listing, MemoryAccount, RunProblem, W
 from glowviz.compiler.backends.cpu.arena import Memory, Region
 from glowviz.compiler.backends.cpu.bundle import save_bundle
 from glowviz.compiler.backends.cpu.elf import code_bytes
+from glowviz.compiler.backends.cpu.kernels.draft import STATUS
 from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
 from glowviz.compiler.backends.cpu.pool import Pool, Step
 from glowviz.compiler.backends.cpu.registry import KernelCode
@@ -23,9 +24,6 @@ from glowviz.compiler.backends.inputs import check_inputs
 from glowviz.compiler.backends.memory_use import peak_bytes
 from glowviz.compiler.program import Instr, MemoryPlan, Program
 from glowviz.compiler.target import Span, Target
-
-STATUS = "#status"
-"""Operand name that stands for the instruction's error cell: a kernel that meets impossible data stores 1 there."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def pool_text(target: Target) -> str:
     machine = target.triple.split("-")[0]
     number = FUTEX_NUMBERS.get(machine) if "linux" in target.triple else None
     clock = machine in ("x86_64", "amd64")
-    pause = "call void @llvm.x86.sse2.pause()" if clock else "fence syncscope(\"singlethread\") acquire"
+    pause = "call void @llvm.x86.sse2.pause()" if clock else 'fence syncscope("singlethread") acquire'
     fields = {name: str(offset) for name, offset in FIELDS.items()}
     parts = [
         f'target triple = "{target.triple}"' if target.triple else "", WALK, STEP, RUN, WORKER, START, STOP, CLOCK,

@@ -17,6 +17,9 @@ from glowviz.compiler.backends.cpu.values import Value, vector_of
 from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
 
+STATUS = "#status"
+"""Operand name that stands for the instruction's error cell: a kernel that meets impossible data stores 1 there."""
+
 
 class Draft:
     """Buffers in the order of the args array: outputs, then operands, each once."""
@@ -40,6 +43,12 @@ class Draft:
     @property
     def result(self) -> Buffer:
         return self.buffers[0]
+
+    def add_operand(self, name: str) -> Value:
+        """The pointer of one more operand behind the buffers."""
+        self.operands.append(name)
+        self.pointers.append(self.em.argument(len(self.operands) - 1))
+        return self.pointers[-1]
 
     def number(self, name: str) -> int:
         """The position of a buffer among the operands."""

@@ -168,7 +168,7 @@ def _stretches(axis: int, size: int, side: tuple[int, int], mode: str) -> list[S
     inside = size + min(before, 0) + min(after, 0)
     start = max(before, 0)
     middle: Stretch = (start, inside, along(axis, 1, max(-before, 0)))
-    found = [middle] if inside > 0 else []
+    found: list[Stretch] = [middle] if inside > 0 else []
     if mode in ("reflect", "wrap") and max(before, after) > inside - (mode == "reflect"):
         raise Unsupported("a border wider than what it repeats")
     if mode != "constant" and min(before, after) < 0:

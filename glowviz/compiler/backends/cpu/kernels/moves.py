@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from functools import partial
 from math import prod
 
-from glowviz.compiler.backends.cpu.kernels.boxes import Access, Box, Dim, boxes, chopped, joined, ordered
+from glowviz.compiler.backends.cpu.kernels.boxes import Access, Box, Dim, boxes, chopped, ordered
 from glowviz.compiler.backends.cpu.kernels.draft import Draft, load_raw, raw_kind, store_raw
+from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, put
 from glowviz.compiler.backends.cpu.kernels.nest import (
     Lanes,
     Piece,
     advance,
     box_pieces,
-    split_box,
     tile_pointers,
 )
 from glowviz.compiler.backends.cpu.values import Index, Value, vector_of
@@ -41,8 +41,6 @@ def move_box(draft: Draft, box: Box, goal: int, source: int) -> list[Piece]:
 
 def fill(draft: Draft, extents: Sequence[int], goal: tuple[int, Access], number: float) -> None:
     """One number everywhere the access reaches."""
-    from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, put
-
     elem = draft.buffers[goal[0]].type.elem
     em = draft.em
 
@@ -73,7 +71,7 @@ def _turn_pieces(draft: Draft, box: Box, pointers: Sequence[Value], kind: str) -
     side = _side(draft, box, kind)
     pieces: list[Piece] = []
     for part in chopped(box, len(box.dims) - 2, side):
-        columns = part.dims[-2].extent if len(part.dims) > len(box.dims) else part.dims[-2].extent
+        columns = part.dims[-2].extent
         outer = part.dims[:-2]
         emit = partial(_turn_tile, draft, part, pointers, kind, side, columns)
         pieces.append(Piece(prod(d.extent for d in outer), emit))

@@ -119,10 +119,9 @@ def walk(
         body(Lanes(list(pointers), 1, None, (0,) * len(pointers)))
         return
     dim = dims[0]
-    if len(dims) == 1:
-        if all(step in (0, size) for step, size in zip(dim.steps, sizes, strict=True)):
-            vectors(em, dim, pointers, body, unroll)
-            return
+    if len(dims) == 1 and all(step in (0, size) for step, size in zip(dim.steps, sizes, strict=True)):
+        vectors(em, dim, pointers, body, unroll)
+        return
     with em.loop(0, dim.extent) as loop:
         walk(em, dims[1:], advance(em, pointers, dim.steps, loop.index), sizes, body, unroll)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Access, Axis, Unsupported, boxes, direct, strides_of
 from glowviz.compiler.backends.cpu.kernels.draft import Draft, supported
@@ -132,31 +133,30 @@ def batch_normalization(instr: Instr, program: Program, target: Target) -> Kerne
 def lrn(instr: Instr, program: Program, target: Target) -> KernelCode:
     """For every element the squares of its channel's neighbours are summed again: they are in the first cache."""
     draft = Draft(instr, program, target)
-    op, em, x = instr.op, draft.em, program.buffers[instr.op.x]
+    op, x = instr.op, program.buffers[instr.op.x]
     n, channels, *plane = x.type.dims
-    before, after = op.sides
-    elem = x.type.elem
-    for channel_range in _windows(channels, before, after):
-        first, count, low, size = channel_range
-        axes = _channel_from(len(plane), first)
-        operands = [(0, Access(draft.result, axes)), (1, Access(x, axes)), (1, Access(x, _channel_from(len(plane), low)))]
-        step = _channel_step(x)
-
-        def body(lanes: Lanes, size: int = size, step: int = step) -> None:
-            total: Sums = [em.zeros(fetch(em, elem, lanes, 1).type)]
-            with em.loop(0, size, carry=total) as loop:
-                here = Lanes([*lanes.pointers[:2], em.offset(lanes.pointers[2], loop.index * step)],
-                             lanes.count, lanes.mask, lanes.steps)  # fmt: skip
-                near = fetch(em, elem, here, 2)
-                loop.next = [em.fma(near, near, loop.carry[0])]
-            base = loop.results[0] * (op.alpha / op.size) + op.bias
-            put(em, elem, lanes, 0, fetch(em, elem, lanes, 1) / em.m.pow(base, float(op.beta)))
-
-        numbers = [p for p, _ in operands]
-        for box in boxes((n, count, *plane), [access for _, access in operands]):
+    step = _channel_step(x)
+    source = draft.number(op.x)
+    for first, count, low, size in _windows(channels, *op.sides):
+        here, window = _channel_from(len(plane), first), _channel_from(len(plane), low)
+        numbers = [0, source, source]
+        accesses = [Access(draft.result, here), Access(x, here), Access(x, window)]
+        body = partial(_one_window, draft, x.type.elem, size, step)
+        for box in boxes((n, count, *plane), accesses):
             pointers = [draft.pointers[p] for p in numbers]
-            draft.pieces += box_pieces(em, box, pointers, draft.sizes(numbers), body)
+            draft.pieces += box_pieces(draft.em, box, pointers, draft.sizes(numbers), body)
     return draft.finish("a sum over the window for each element", size=op.size)
+
+
+def _one_window(draft: Draft, elem: str, size: int, step: int, lanes: Lanes) -> None:
+    em, op = draft.em, draft.instr.op
+    x = fetch(em, elem, lanes, 1)
+    with em.loop(0, size, carry=[em.constant(0, x.type)]) as loop:
+        at = em.offset(lanes.pointers[2], loop.index * step)
+        near = fetch(em, elem, Lanes([at], lanes.count, lanes.mask, lanes.steps[2:]), 0)
+        loop.next = [em.fma(near, near, loop.carry[0])]
+    base = loop.results[0] * (op.alpha / op.size) + op.bias
+    put(em, elem, lanes, 0, x / em.m.pow(base, float(op.beta)))
 
 
 def _channel_from(planes: int, first: int) -> tuple[Axis, ...]:

@@ -181,14 +181,13 @@ def _source_second(draft: Draft, x: Buffer) -> tuple[list[Buffer], list[Value]]:
 def _softmax_row(draft: Draft, row: Row) -> None:
     em, elem = draft.em, draft.buffers[1].type.elem
     top = _largest(draft, row)
-    stored = elem in ("f32", "f64")
+    stored = elem in ("f32", "f64")  # a narrow result would round every exponential before it is scaled
     factor = 1.0 / _sum_of_exp(draft, row, top, 1 if stored else None)
 
     def scale(lanes: Lanes) -> None:
-        if stored:
-            power = fetch(em, elem, lanes, 1)
-        else:  # a narrow result would round every exponential before it is scaled
-            power = em.m.exp(fetch(em, elem, lanes, 0) - row.spread(top, lanes))
+        power = fetch(em, elem, lanes, 1 if stored else 0)
+        if not stored:
+            power = em.m.exp(power - row.spread(top, lanes))
         put(em, elem, lanes, 1, power * row.spread(factor, lanes))
 
     row.walk(scale)
