@@ -1,6 +1,6 @@
 """A convolutional network, trained here in seconds on drawn digits, then dressed with what exporters leave behind.
 
-The eighteen operators hold one case for every graph pass: see `dress`.
+The eighteen operators hold a case for nearly every graph pass: see `dress`.
 """
 
 from __future__ import annotations
@@ -65,10 +65,15 @@ def gradients(weights: Weights, cut: np.ndarray, digits: np.ndarray) -> Weights:
             "filters": np.einsum("nfk,nf->kf", winners, back)}
 
 
+def pooled(weights: Weights, x: np.ndarray) -> np.ndarray:
+    """How strongly each filter answers anywhere in each picture: f32[count × 16]."""
+    maps = windows(x) @ weights["filters"] + weights["bias"]
+    return np.maximum(maps.max(axis=1), 0)
+
+
 def scores(weights: Weights, x: np.ndarray) -> np.ndarray:
     """The ten scores of each picture, before the softmax."""
-    maps = windows(x) @ weights["filters"] + weights["bias"]
-    return np.maximum(maps.max(axis=1), 0) @ weights["w"] + weights["b"]
+    return pooled(weights, x) @ weights["w"] + weights["b"]
 
 
 def train(seed: int = 0) -> tuple[Weights, float]:
@@ -106,27 +111,32 @@ def dress(weights: Weights) -> Net:
     """The network as a careless exporter leaves it; in brackets the pass that has something to do.
 
     The batch is free [bind_shapes]; Pad before Conv [merge_pad]; BatchNormalization [fold_batchnorm]; two
-    inverse Transposes around a Relu [sink, cancel]; Relu before MaxPool [swap]; a Transpose that only
-    moves a 1 [to reshape], then Flatten [reshape clean-up]; Dropout [no-op]; a quotient of constants
-    [fold_constants] that is 1 [arithmetic]; Exp twice [cse] in a softmax in pieces [fold up]; a result
-    that nobody reads [dce].
+    inverse Transposes around a Relu [sink_transposes, merge_transposes]; Relu before MaxPool [swap_relu_maxpool];
+    a Transpose that only moves a 1 [transpose_to_reshape], then Flatten [clean_reshapes]; Dropout
+    [eliminate_noop]; a quotient of constants [fold_constants] that is 1 [arithmetic]; the scores computed twice
+    [cse], once to be returned; a softmax in pieces [fold_softmax]; a result that nobody reads [dce].
     """
     net = Net("digit", opset=17)
-    x = _features(net, net.input("picture", ["batch", 1, SIZE, SIZE]), weights)
-    x = net.add("Gemm", x, net.weight("scores.weight", weights["w"]), net.weight("scores.bias", weights["b"]),
-                name="scores")
+    x = features(net, net.input("picture", ["batch", 1, SIZE, SIZE]), weights)
+    net.output("probability", head(net, x, weights), ["batch", 10])
+    return net
+
+
+def head(net: Net, x: str, weights: Weights) -> str:
+    """From features to a softmax in pieces; the scores themselves become an output too."""
+    layer = [net.weight("scores.weight", weights["w"]), net.weight("scores.bias", weights["b"])]
+    net.output("scores", net.add("Gemm", x, *layer, name="scores"), ["batch", 10])
+    x = net.add("Gemm", x, *layer, name="scores_again")
     net.add("Sigmoid", x, name="unread")
     x = net.add("Dropout", x, name="dropout")
     unit = net.add("Div", net.scalar("temperature", 2.0), net.scalar("cooled", 2.0), name="ratio")
     x = net.add("Mul", x, unit, name="tempered")
-    top = net.add("Exp", x, name="powers")
-    below = net.add("Exp", x, name="powers_again")
-    total = net.add("ReduceSum", below, net.integers("classes.axis", [1]), name="total", keepdims=1)
-    net.output("probability", net.add("Div", top, total, name="share"), ["batch", 10])
-    return net
+    powers = net.add("Exp", x, name="powers")
+    total = net.add("ReduceSum", powers, net.integers("classes.axis", [1]), name="total", keepdims=1)
+    return net.add("Div", powers, total, name="share")
 
 
-def _features(net: Net, x: str, weights: Weights) -> str:
+def features(net: Net, x: str, weights: Weights) -> str:
     """From the picture to one number a filter, f32[batch × 16]."""
     edges = net.integers("edge.pads", [0, 0, 2, 2, 0, 0, 2, 2])
     x = net.add("Pad", x, edges, name="edge", mode="constant")
@@ -144,13 +154,15 @@ def _features(net: Net, x: str, weights: Weights) -> str:
     return net.add("Flatten", x, name="flat", axis=1)
 
 
-def build() -> Built:
-    """f32[batch × 1 × 12 × 12] -> f32[batch × 10] probabilities, with ten sample pictures."""
-    weights, accuracy = train()
+def samples() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
+    """One picture of each digit, by name, and the right answers."""
     x, digits = pictures(np.random.default_rng(5), 200)
-    samples = {}
-    for digit in range(10):
-        first = int(np.flatnonzero(digits == digit)[0])
-        samples[f"a {digit}"] = {"picture": x[first][None, None]}
-    return Built(dress(weights).model(), {"accuracy": accuracy, "unseen": 1000}, samples,
-                 {f"a {digit}": str(digit) for digit in range(10)})
+    first = {digit: int(np.flatnonzero(digits == digit)[0]) for digit in range(10)}
+    return ({f"a {digit}": {"picture": x[place][None, None]} for digit, place in first.items()},
+            {f"a {digit}": str(digit) for digit in first})
+
+
+def build() -> Built:
+    """f32[batch × 1 × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
+    weights, accuracy = train()
+    return Built(dress(weights).model(), {"accuracy": accuracy, "unseen": 1000}, *samples())

@@ -57,6 +57,10 @@ class Net:
         self.weights[name] = numpy_helper.from_array(np.asarray(array, order="C"), name)
         return name
 
+    def array(self, name: str) -> Array:
+        """The stored weight of this name."""
+        return numpy_helper.to_array(self.weights[name])
+
     def scalar(self, name: str, number: float) -> str:
         """Store one float32 number."""
         return self.weight(name, np.array(number, np.float32))

@@ -48,22 +48,23 @@ def test_every_card_runs_on_its_samples_with_a_lively_answer(name: str) -> None:
     samples = entry.samples()
     assert samples
     run = session(entry.path())
-    answers = [run.run(None, inputs)[0] for inputs in samples.values()]
+    answers = [np.asarray(run.run(None, inputs)[0]) for inputs in samples.values()]
     spread = np.concatenate([answer.ravel() for answer in answers])
     assert np.isfinite(spread).all()
     assert spread.std() > 1e-3
 
 
-def test_the_digit_card_names_digits() -> None:
-    entry = card("digit")
+@pytest.mark.parametrize("name", ["digit", "everything"])
+def test_the_digit_cards_name_digits(name: str) -> None:
+    entry = card(name)
     run = session(entry.path())
     for name, inputs in entry.samples().items():
-        probability = run.run(None, inputs)[0]
+        probability = np.asarray(run.run(["probability"], inputs)[0])
         assert str(probability.argmax()) == entry.expected()[name]
         assert probability.sum() == pytest.approx(1, abs=1e-5)
     x, digits = pictures(np.random.default_rng(99), 500)
-    named = run.run(None, {"picture": x[:, None]})[0].argmax(axis=1)
-    assert (named == digits).mean() > 0.97
+    named = np.asarray(run.run(["scores"], {"picture": x[:, None]})[0]).argmax(axis=1)
+    assert (named == digits).mean() > 0.96
     assert entry.facts()["accuracy"] == pytest.approx((named == digits).mean(), abs=0.03)
 
 
@@ -71,9 +72,9 @@ def test_the_ring_card_tells_inside_from_outside() -> None:
     entry = card("ring")
     run = session(entry.path())
     for name, inputs in entry.samples().items():
-        inside = run.run(None, inputs)[0].item() > 0.5
+        inside = np.asarray(run.run(None, inputs)[0]).item() > 0.5
         assert ("inside" if inside else "outside") == entry.expected()[name]
-    assert entry.facts()["accuracy"] > 0.97
+    assert float(entry.facts()["accuracy"]) > 0.97
 
 
 def test_the_font_has_ten_different_digits() -> None:
@@ -88,7 +89,7 @@ def test_the_first_card_has_a_case_for_every_pass() -> None:
     ops = [node.op_type for node in graph.node]
     read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
     assert [node.name for node in graph.node if node.output[0] not in read] == ["unread"]
-    assert ops.count("Exp") == 2
+    assert ops.count("Gemm") == 2
     assert ops.count("Transpose") == 3
     for before, after in (("Pad", "Conv"), ("Conv", "BatchNormalization"), ("Transpose", "Flatten")):
         assert ops[ops.index(after) - 1] == before
