@@ -84,14 +84,16 @@ def compile_model(options: argparse.Namespace) -> int:
 def run_model(options: argparse.Namespace) -> int:
     """Compile a model and run it once."""
     import glowviz
-    from glowviz.compiler.validate import sample_inputs
+    from glowviz.compiler.pipeline import bound_graph
+    from glowviz.compiler.validate import inputs_of
 
     given = _inputs(options.inputs)
     executable = glowviz.compile(source(options.model), **compile_options(options))
     clear(options)
-    results = executable.run(given if given is not None else sample_inputs(executable.program, seed=0))
+    feeds = given if given is not None else inputs_of(bound_graph(source(options.model), dict(options.shape)))
+    results = executable.run(feeds)
     if options.outputs:
-        np.savez(options.outputs, **{name: np.asarray(array) for name, array in results.items()})
+        np.savez(options.outputs, allow_pickle=False, **results)  # type: ignore[arg-type]  # arrays by name
         return 0
     if given is None:
         print("input: seeded noise, so the answers mean nothing", file=sys.stderr)
@@ -157,5 +159,5 @@ def bench(options: argparse.Namespace) -> int:
 
     engines = ["glowviz", *(name for name in options.against.split(",") if name)]
     report = compare(options.models, engines, options.threads, options.seconds, dict(options.shape))
-    print(report.json() if options.json else report.table())
+    print(report.json() if options.json else report.text())
     return 0

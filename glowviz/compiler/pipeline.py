@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
-import glowviz.compiler.passes  # noqa: F401  # registers the graph passes
+import glowviz.compiler.passes  # registers the graph passes
 import glowviz.compiler.program_passes  # noqa: F401  # registers the program passes
 from glowviz.compiler.backends import backend_named
 from glowviz.compiler.backends.base import Backend, Executable
@@ -21,11 +22,12 @@ from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
+from glowviz.compiler.rewrite import PASSES
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
 from glowviz.compiler.verify import verify_plan
 
-Source = str | os.PathLike[str] | bytes | Graph | Any
-"""A path, the bytes of a model, an onnx ModelProto, or a Graph."""
+Source = Any
+"""A path (text or pathlib), the bytes of a model, an onnx ModelProto, or a Graph."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ def compile(
     calibration: Any = None,
     disable: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
-    record: str | os.PathLike[str] | None = None,
+    record: str | Path | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Executable:
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
@@ -96,6 +98,33 @@ def compile(
             recorder.finish("failed")
         raise
     return executable
+
+
+def snapshots(
+    source: Source,
+    *,
+    shapes: Mapping[str, tuple[int, ...]] | None = None,
+    target: str = "cpu",
+    threads: int = 1,
+    precision: str = "f32",
+    disable: Iterable[str] = (),
+    options: Mapping[str, Mapping[str, Any]] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> list[tuple[str, Any]]:
+    """Every (pass, Graph or Program) of a compilation up to the planned Program, kept in memory; no code is made."""
+    refuse_unknown(precision, None)
+    backend = backend_named(target, threads)
+    kept: list[tuple[str, Any]] = []
+    ledger = Ledger(backend.target, None, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept)
+    lower_to_program(optimize(import_graph(source, shapes, ledger), ledger, backend), ledger, backend)
+    return kept
+
+
+def bound_graph(source: Source, shapes: Mapping[str, tuple[int, ...]] | None = None) -> Graph:
+    """The imported graph with every dimension bound, as compile() would bind it."""
+    graph = source if isinstance(source, Graph) else read_model(source, shapes)
+    bound, _ = PASSES["bind_shapes"].run(graph, **with_shapes(None, shapes).get("bind_shapes", {}))
+    return bound
 
 
 def with_shapes(

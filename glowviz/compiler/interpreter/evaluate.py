@@ -40,7 +40,8 @@ def evaluate(
                 f"{op.name} gives {list(result.shape)}, its type says {type_}", where, "both to be one shape",
                 "This is a mistake in glowviz: the op's infer and reference disagree; please report it with the model",
             )
-    return results
+    # row-major whatever numpy chose: the same numbers in another memory order may be summed up differently
+    return tuple(np.asarray(result, order="C") for result in results)
 
 
 def place(op: Op, value: str, origin: Origin) -> str:
