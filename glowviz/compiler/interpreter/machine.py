@@ -12,7 +12,7 @@ from glowviz.compiler.interpreter.evaluate import RunProblem, evaluate, place
 from glowviz.compiler.interpreter.graphs import check_inputs
 from glowviz.compiler.interpreter.memory import Memory, Sides
 from glowviz.compiler.ops import Conv, FillHalo, Fused, Op
-from glowviz.compiler.program import Alloc, Dealloc, Instr, MemoryPlan, Program
+from glowviz.compiler.program import Alloc, Dealloc, Instr, MemoryPlan, Program, Statement
 
 Watch = Callable[[Instr, Mapping[str, np.ndarray]], None]
 """Called after every instruction with copies of what it wrote, logical arrays by buffer name."""
@@ -52,27 +52,36 @@ class Machine:
     ) -> dict[str, np.ndarray]:
         """The public outputs by name, as copies."""
         program, memory = self.program, self.memory
-        wanted = {b.name: b.type for b in program.of_kind("input")}
         for buffer in program.of_kind("input", "output", "activation", "scratch"):
             memory.poison(buffer.name)
-        for name, array in check_inputs(wanted, inputs).items():
-            memory.store(name, array)
-        for buffer in program.of_kind("state"):
-            held = None if states is None else states.get(buffer.name)
-            if held is None and buffer.payload is not None:
-                held = buffer.payload.array
-            if held is not None:
-                memory.store(buffer.name, held)
-        for statement in program.body:
-            if isinstance(statement, Alloc | Dealloc):
-                memory.poison(statement.buffer)
-            elif isinstance(statement, Instr):
-                self._instruction(statement, watch)
+        self._fill(inputs, states)
+        last = max((i for i, s in enumerate(program.body) if isinstance(s, Instr)), default=-1)
+        self._statements(program.body[: last + 1], watch)
+        # deallocs behind the last instruction end the run, and with it what the states take over
         outputs = {o.public: memory.load(o.buffer) for o in program.outputs}
         if states is not None:
             for buffer in program.of_kind("state"):
                 states[buffer.name] = memory.load(program.updates.get(buffer.name, buffer.name))
         return outputs
+
+    def _fill(self, inputs: Mapping[str, Any], states: Mapping[str, np.ndarray] | None) -> None:
+        """Inputs and states get their contents."""
+        wanted = {b.name: b.type for b in self.program.of_kind("input")}
+        for name, array in check_inputs(wanted, inputs).items():
+            self.memory.store(name, array)
+        for buffer in self.program.of_kind("state"):
+            held = None if states is None else states.get(buffer.name)
+            if held is None and buffer.payload is not None:
+                held = buffer.payload.array
+            if held is not None:
+                self.memory.store(buffer.name, held)
+
+    def _statements(self, body: tuple[Statement, ...], watch: Watch | None) -> None:
+        for statement in body:
+            if isinstance(statement, Alloc | Dealloc):
+                self.memory.poison(statement.buffer)
+            elif isinstance(statement, Instr):
+                self._instruction(statement, watch)
 
     def _instruction(self, instr: Instr, watch: Watch | None) -> None:
         try:

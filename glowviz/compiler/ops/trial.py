@@ -63,9 +63,9 @@ def must_be_known(op: Op, arrays: Mapping[str, np.ndarray]) -> set[str]:
 
 
 def as_graph(kind: type[Op], case: Case, results: int | None = None) -> tuple[Graph, dict[str, np.ndarray]]:
-    """A graph with the op as its only node, and its inputs. Operands that types depend on are constants.
+    """A graph with the op as its only node, which makes `out` (and out1 …), and its inputs.
 
-    `results` limits how many of the op's results the graph returns (all of them by default).
+    Operands that types depend on are constants. `results` limits how many of the op's results the graph returns.
     """
     op, arrays = bind(kind, case)
     fixed = must_be_known(op, arrays)
@@ -79,7 +79,7 @@ def as_graph(kind: type[Op], case: Case, results: int | None = None) -> tuple[Gr
         return constants[name].array if name in constants else None
 
     types = op.infer_types(type_of, known_of)[:results]
-    names = tuple(f"y{i}" if i else "y" for i in range(len(types)))
+    names = tuple(f"out{i}" if i else "out" for i in range(len(types)))
     node = Node(op, names, types, Origin.of("sample"))
     outputs = tuple(Output(name, name) for name in names)
-    return Graph("sample", inputs, constants, {"y": node}, outputs), arrays
+    return Graph("sample", inputs, constants, {"out": node}, outputs), arrays

@@ -67,7 +67,7 @@ def test_operands_stay_as_they_were(kind: type[Op], case: Case) -> None:
 @EACH
 def test_lowered_computes_the_same(kind: type[Op], case: Case) -> None:
     graph, arrays = as_graph(kind, case)
-    node = graph.nodes["y"]
+    node = graph.nodes["out"]
     edit = Edit(graph)
     build = edit.build(node)
     lowered = node.op.lower(build)

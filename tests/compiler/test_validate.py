@@ -1,0 +1,158 @@
+"""A difference is measured, and the pass and the rewrite that made it are found."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from glowviz.compiler.graph import Graph, Node, Output, constant
+from glowviz.compiler.irgen import irgen
+from glowviz.compiler.ops import Abs, Add, Mul, Neg, Op, Relu
+from glowviz.compiler.program import Instr
+from glowviz.compiler.rewrite import Edit, Pass, Rewrite, Rule, apply
+from glowviz.compiler.types import Type
+from glowviz.compiler.validate import (
+    ValidationProblem,
+    bisect_passes,
+    bisect_rewrites,
+    compare,
+    difference,
+    differences,
+)
+
+KIND = Type("f32", (4, 5))
+
+
+def chain(*ops: type[Op], name: str = "g") -> Graph:
+    """x -> op -> op …, the last one public."""
+    nodes: dict[str, Node] = {}
+    last = "x"
+    for i, op in enumerate(ops):
+        nodes[f"v{i}"] = Node(op(last), (f"v{i}",), (KIND,))
+        last = f"v{i}"
+    return Graph(name, {"x": KIND}, {}, nodes, (Output("out", last),))
+
+
+def with_op(graph: Graph, name: str, op: Op) -> Graph:
+    nodes = dict(graph.nodes)
+    nodes[name] = nodes[name].evolve(op=op)
+    return graph.evolve(nodes=nodes)
+
+
+def test_equal_graphs_are_exactly_equal() -> None:
+    graph = chain(Relu, Neg)
+    found = compare(graph, graph)
+    assert found.exact
+    assert found.within(0)
+    assert found.relative == 0
+    assert str(found) == "exactly equal"
+
+
+def test_a_graph_and_its_program_are_equal() -> None:
+    graph = chain(Relu, Neg, Abs)
+    assert compare(graph, irgen(graph)).exact
+
+
+def test_a_difference_names_output_place_and_size() -> None:
+    before = np.array([[1.0, -4.0], [2.0, 3.0]], np.float32)
+    after = before.copy()
+    after[1, 0] += 0.5
+    found = difference("y", before, after)
+    assert (found.absolute, found.scale, found.worst, found.unequal) == (0.5, 4.0, (1, 0), 1)
+    assert found.relative == 0.125
+    text = str(differences({"y": before}, {"y": after}))
+    assert text == "output 'y' differs by 0.5 at [1, 0], 0.125 of its largest value 4"
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "absolute"),
+    [
+        ([np.nan, 1.0], [np.nan, 1.0], 0.0),
+        ([np.inf, 1.0], [np.inf, 1.0], 0.0),
+        ([np.nan, 1.0], [0.0, 1.0], np.inf),
+        ([1.0, 1.0], [1.0, np.nan], np.inf),
+        ([np.inf, 1.0], [-np.inf, 1.0], np.inf),
+        ([0.0, 0.0], [0.0, 0.25], 0.25),
+    ],
+)
+def test_nan_and_infinity(before: list[float], after: list[float], absolute: float) -> None:
+    found = difference("y", np.array(before, np.float32), np.array(after, np.float32))
+    assert found.absolute == absolute
+    assert found.relative == absolute
+
+
+def test_shapes_that_differ_are_infinitely_far() -> None:
+    assert difference("y", np.zeros((2,)), np.zeros((1, 2))).absolute == np.inf
+
+
+def test_other_public_names_are_refused() -> None:
+    graph = chain(Relu)
+    with pytest.raises(ValidationProblem, match=r"gone \['out'\], new \['result'\]"):
+        compare(graph, graph.evolve(outputs=(Output("result", "v0"),)))
+
+
+def test_a_small_tolerance_is_not_zero() -> None:
+    eps = np.float32(1e-7)
+    graph = chain(Relu).evolve(constants={"c": constant("c", np.array(1 + eps, np.float32))})
+    other = with_op(graph, "v0", Mul("x", "c"))
+    plain = with_op(graph, "v0", Mul("x", "x"))
+    found = compare(with_op(graph, "v0", Abs("x")), other, {"x": np.ones(KIND.dims, np.float32)})
+    assert not found.exact
+    assert not found.within(0)
+    assert found.within(1e-6)
+    assert not compare(other, plain).within(1e-6)
+
+
+@pytest.mark.parametrize("bad", [1, 2, 5, 7])
+def test_the_first_bad_pass_is_found(bad: int) -> None:
+    good, wrong = chain(Relu, Neg), chain(Relu, Abs)
+    snapshots = [(f"pass{i}", good if i < bad else wrong) for i in range(8)]
+    found = bisect_passes(snapshots)
+    assert found is not None
+    assert (found.position, found.name) == (bad, f"pass{bad}")
+    assert found.before is good
+    assert found.after is wrong
+    assert found.difference.relative > 1
+
+
+def test_a_bad_program_pass_is_found() -> None:
+    graph = chain(Relu, Neg, Abs)
+    program = irgen(graph)
+    drop = tuple(s for s in program.body if not (isinstance(s, Instr) and s.value == "v1"))
+    snapshots = [("imported", graph), ("irgen", program), ("dse", program.evolve(body=drop))]
+    found = bisect_passes(snapshots)
+    assert found is not None
+    assert found.name == "dse"
+    assert found.difference.relative == np.inf
+
+
+def test_nothing_is_found_where_nothing_is_wrong() -> None:
+    graph = chain(Relu, Neg)
+    assert bisect_passes([("imported", graph), ("irgen", irgen(graph))]) is None
+    with pytest.raises(ValidationProblem, match="no snapshots"):
+        bisect_passes([])
+
+
+def test_the_one_bad_rewrite_is_found() -> None:
+    """Five Negs of Relus become Negs of Abs: only where the operand can be negative is that wrong."""
+
+    def relu_to_abs(edit: Edit, node: Node) -> Rewrite | None:
+        return Rewrite(Abs(node.op.x), f"%{node.name} is Abs now")
+
+    one = Rule("relu_to_abs", (Relu,), relu_to_abs, "Relu(x) -> Abs(x)", "bad")
+    careless = Pass("careless", lambda graph: apply(graph, (one,)), "graph", False, 0.0, "Relu(x) -> Abs(x)")
+    graph = chain(Abs, Relu, Relu, Neg, Relu, Relu)
+    found = bisect_rewrites(graph, careless)
+    assert found is not None
+    assert (found.number, found.change.anchor) == (3, "v4")
+    assert found.before.nodes["v4"].kind == "Relu"
+    assert found.after.nodes["v4"].kind == "Abs"
+    assert found.after.nodes["v5"].kind == "Relu"
+    assert not found.difference.within(1e-6)
+    assert bisect_rewrites(chain(Abs, Relu, Relu), careless) is None
+
+
+def test_harm_beside_the_rules_is_told() -> None:
+    broken = Pass("broken", lambda graph: with_op(graph, "v0", Add("x", "x")), "graph", False, 0.0, "")
+    with pytest.raises(ValidationProblem, match="even when no rule fires"):
+        bisect_rewrites(chain(Relu, Neg), broken)
