@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from glowviz.compiler.backends.base import BackendProblem
 from glowviz.compiler.backends.cpu import cpu_targets
 from glowviz.compiler.backends.cpu.build import build
+from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
+from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
+from glowviz.compiler.backends.cpu.detour import detour
 from glowviz.compiler.backends.cpu.executable import CpuExecutable
+from glowviz.compiler.backends.cpu.pack_weights import pack_weights
+from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
 from glowviz.compiler.target import Target
+
+KEEPS_NAMES = (
+    "Softmax LogSoftmax LayerNormalization InstanceNormalization GroupNormalization LRN Resize ReduceMean "
+    "ReduceL1 ReduceL2 ReduceSumSquare ReduceLogSum ReduceLogSumExp DepthToSpace SpaceToDepth Relu LeakyRelu "
+    "PRelu Clip Elu Selu Sigmoid HardSigmoid HardSwish Swish Gelu Softplus Softsign Mish Mean Sum"
+)
+KEEPS = frozenset(KEEPS_NAMES.split())
+"""Graph ops that the light kernels do in one visit, and that smaller ops would do in several."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +36,7 @@ class CpuBackend:
 
     def passes(self, level: str) -> tuple[Pass, ...]:
         """The backend's own passes of one level, in order."""
-        return ()
+        return (choose_schedules, pack_weights) if level == "program" else ()
 
     def build(self, program: Program, plan: MemoryPlan) -> CpuExecutable:
         """Emit, compile and load; BackendProblem where this machine cannot run the target's code."""
@@ -46,21 +59,28 @@ def missing_features(target: Target) -> str:
     return "FMA" if target.has_fma and not here.has_fma else ""
 
 
+def complete(target: Target) -> Target:
+    """The target with what the light kernels keep, and Resize in blocks, where channels stay neighbours."""
+    block = dict(target.orders).get("Conv")
+    orders = (*target.orders, ("Resize", block)) if block else target.orders
+    return replace(target, keeps=target.keeps | KEEPS, orders=orders)
+
+
 def host(threads: int) -> CpuBackend:
     """This machine."""
-    return CpuBackend("cpu", cpu_targets.host_target(), threads)
+    return CpuBackend("cpu", complete(cpu_targets.host_target()), threads)
 
 
 def avx512(threads: int) -> CpuBackend:
     """x86-64-v4."""
-    return CpuBackend("cpu-avx512", cpu_targets.avx512(), threads)
+    return CpuBackend("cpu-avx512", complete(cpu_targets.avx512()), threads)
 
 
 def avx2(threads: int) -> CpuBackend:
     """x86-64-v3."""
-    return CpuBackend("cpu-avx2", cpu_targets.avx2(), threads)
+    return CpuBackend("cpu-avx2", complete(cpu_targets.avx2()), threads)
 
 
 def baseline(threads: int) -> CpuBackend:
     """x86-64."""
-    return CpuBackend("cpu-baseline", cpu_targets.baseline(), threads)
+    return CpuBackend("cpu-baseline", complete(cpu_targets.baseline()), threads)

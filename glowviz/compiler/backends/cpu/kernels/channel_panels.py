@@ -50,7 +50,7 @@ def spread_weights(weights: np.ndarray, panel: Panel, source: Map, result: Map, 
     per_group_in, per_group_out = source.channels // group, result.channels // group
     lanes, start = panel.vectors * result.block, panel.block * result.block
     first, last = panel.first // source.block * source.block, blocks_of(panel.end, source.block) * source.block
-    dense = np.zeros((lanes, last - first, *weights.shape[2:]), np.float32)
+    dense = np.zeros((lanes, last - first, *weights.shape[2:]), weights.dtype)
     channels = np.arange(start, min(start + lanes, result.channels))
     for number in range(start // per_group_out, channels[-1] // per_group_out + 1):
         mine = channels[channels // per_group_out == number]
@@ -59,9 +59,16 @@ def spread_weights(weights: np.ndarray, panel: Panel, source: Map, result: Map, 
     return dense
 
 
-def packed_panel(dense: np.ndarray, block: int, lanes: int) -> np.ndarray:
-    """Spread weights of a panel in the order of the reduction, flat: [channel block][KH][KW][channel][lanes]."""
-    return panel_order(block, lanes).pack(dense).reshape(-1)
+def pack_panels(weights: np.ndarray, source: Map, result: Map, group: int, vectors: int) -> np.ndarray:
+    """Grouped weights [O, C/group, KH, KW] as [panel][channel block][KH][KW][channel in block][lane], flat.
+
+    A panel has the channel blocks its groups touch, with zeros where a lane's group has no such channel.
+    """
+    order = panel_order(source.block, vectors * result.block)
+    panels = panels_of(source, result, group, vectors)
+    return np.concatenate(
+        [order.pack(spread_weights(weights, panel, source, result, group)).reshape(-1) for panel in panels]
+    )
 
 
 class PanelSums:

@@ -8,10 +8,9 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.channel_panels import (
     Panel,
     PanelSums,
-    packed_panel,
+    pack_panels,
     panel_order,
     panels_of,
-    spread_weights,
 )
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map, check_reach
@@ -85,13 +84,9 @@ def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedul
     to whole blocks and panels. A grouped panel has only the channel blocks its groups touch, with zeros where
     a lane does not belong to a channel's group.
     """
-    lanes = schedule.vectors * spec.result.block
     if spec.group == 1:
         return conv_weight_order(spec, schedule).pack(weights).reshape(-1)
-    parts = (
-        spread_weights(weights, panel, spec.source, spec.result, spec.group) for panel in panels(spec, schedule.vectors)
-    )
-    return np.concatenate([packed_panel(part, spec.source.block, lanes) for part in parts])
+    return pack_panels(weights, spec.source, spec.result, spec.group, schedule.vectors)
 
 
 def emit(

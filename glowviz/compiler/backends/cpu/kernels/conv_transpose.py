@@ -9,9 +9,8 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.channel_panels import (
     Panel,
     PanelSums,
-    packed_panel,
+    pack_panels,
     panels_of,
-    spread_weights,
 )
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map
@@ -121,18 +120,22 @@ def pack_transpose_weights(weights: np.ndarray, spec: ConvTransposeSpec, schedul
 
     Order: [panel][channel block][row phase, column phase, taps of both][channel in block][lane of the panel].
     """
-    group, channels = spec.group, spec.source.channels
-    each = weights.reshape(group, channels // group, -1, *spec.kernel).swapaxes(1, 2)
-    plain = each.reshape(spec.result.channels, channels // group, *spec.kernel)
-    taps = [
-        y * spec.kernel[1] + x
-        for down in spec.phases(0) for across in spec.phases(1) for y in down.taps for x in across.taps
-    ]  # fmt: skip
-    missing = [t for t in range(spec.kernel[0] * spec.kernel[1]) if t not in taps]
-    plain = plain.reshape(*plain.shape[:2], 1, -1)[..., taps + missing]
-    lanes = schedule.vectors * spec.result.block
-    parts = (spread_weights(plain, p, spec.source, spec.result, group) for p in _panels(spec, schedule))
-    return np.concatenate([packed_panel(part, spec.source.block, lanes) for part in parts])
+    plain = as_gathered(weights, spec.group)
+    plain = plain.reshape(*plain.shape[:2], 1, -1)[..., tap_order(spec.phases(0), spec.phases(1), spec.kernel)]
+    return pack_panels(plain, spec.source, spec.result, spec.group, schedule.vectors)
+
+
+def as_gathered(weights: np.ndarray, group: int) -> np.ndarray:
+    """Weights [C, O/group, KH, KW] as those of a convolution [O, C/group, KH, KW]."""
+    channels, each, *kernel = weights.shape
+    split = weights.reshape(group, channels // group, each, *kernel).swapaxes(1, 2)
+    return split.reshape(group * each, channels // group, *kernel)
+
+
+def tap_order(down: list[Phase], across: list[Phase], kernel: tuple[int, int]) -> list[int]:
+    """Taps (row · KW + column) phase by phase; those that no result needs come last."""
+    used = [y * kernel[1] + x for d in down for a in across for y in d.taps for x in a.taps]
+    return used + [t for t in range(kernel[0] * kernel[1]) if t not in used]
 
 
 def emit(

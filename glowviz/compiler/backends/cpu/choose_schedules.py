@@ -1,0 +1,49 @@
+"""The program pass that writes algorithm, tile and task order into every heavy instruction."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.planner import PLANNERS, plan_of
+from glowviz.compiler.ops import Fused
+from glowviz.compiler.ops.base import Elementwise
+from glowviz.compiler.program import Instr, Program, Statement
+from glowviz.compiler.recording.records import Change, Refusal, log
+from glowviz.compiler.rewrite import program_pass
+from glowviz.compiler.target import Target
+
+Winograd = Literal["off", "auto"]
+
+
+@program_pass(required=True)
+def choose_schedules(program: Program, target: Target, *, winograd: str = "off") -> Program:
+    """conv …  ->  conv … {algorithm, tile, order of tasks, why}, by a count of cycles for this machine
+
+    `winograd` is reserved: only "off" has an effect today.
+    """
+    if winograd not in ("off", "auto"):
+        raise ValueError(f"choose_schedules has no winograd={winograd!r}; it knows off and auto")
+    return program.evolve(body=tuple(_scheduled(s, program, target) for s in program.body))
+
+
+def _scheduled(statement: Statement, program: Program, target: Target) -> Statement:
+    if not isinstance(statement, Instr) or not is_heavy(statement) or statement.schedule:
+        return statement
+    log().tried += 1
+    name = statement.value or statement.outs[0]
+    try:
+        schedule = plan_of(statement, program, target).choose(target)
+    except (Unsupported, TypeError) as reason:
+        log().refuse(Refusal("choose_schedule", name, "keep", str(reason)), type(reason).__name__)
+        return statement
+    log().change(Change("choose_schedule", name, schedule["why"], changed=(name,)))
+    return statement.evolve(schedule=schedule)
+
+
+def is_heavy(instr: Instr) -> bool:
+    """Whether an instruction is one that heavy kernels are written for."""
+    op: Any = instr.op
+    if isinstance(op, Fused):
+        return any(not isinstance(node.op, Elementwise) for node in op.body)
+    return type(op) in PLANNERS

@@ -1,0 +1,109 @@
+"""The program pass that gives every constant weight the memory order its kernel reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from glowviz.compiler.backends.cpu.choose_schedules import is_heavy
+from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.plan import Repacked
+from glowviz.compiler.backends.cpu.planner import plan_of
+from glowviz.compiler.graph import Payload
+from glowviz.compiler.ops import Fused
+from glowviz.compiler.ops.base import Elementwise
+from glowviz.compiler.program import Buffer, Instr, Program, Statement
+from glowviz.compiler.recording.records import Change, log
+from glowviz.compiler.rewrite import program_pass
+from glowviz.compiler.target import Target
+from glowviz.compiler.types import Order, Type
+
+
+@program_pass(required=True)
+def pack_weights(program: Program, target: Target) -> Program:
+    """weight %w  ->  weight %w.packed @panels, one for each order that some kernel reads, done while compiling"""
+    packer = _Packer(program, target)
+    body = tuple(packer.statement(s) for s in program.body)
+    return program.evolve(buffers=_used(packer.buffers, body, program), body=body)
+
+
+class _Packer:
+    def __init__(self, program: Program, target: Target) -> None:
+        self.program, self.target = program, target
+        self.buffers: dict[str, Buffer] = dict(program.buffers)
+        self.made: dict[tuple[str, Order], str] = {}
+
+    def statement(self, statement: Statement) -> Statement:
+        """The statement reading packed weights."""
+        if not isinstance(statement, Instr) or not is_heavy(statement):
+            return statement
+        try:
+            plan = plan_of(statement, self.program, self.target)
+        except (Unsupported, TypeError):
+            return statement
+        schedule, _ = plan.schedule(statement.schedule, self.target)
+        if plan.repack is not None:
+            return self._repacked(statement, plan.repack(schedule))
+        rename = {
+            name: self._packed(name, order, statement)
+            for name, order in plan.orders(schedule).items()
+            if self._differs(name, order)
+        }
+        return statement.evolve(op=statement.op.with_operands(rename)) if rename else statement
+
+    def _differs(self, name: str, order: Order) -> bool:
+        buffer = self.program.buffers[name]
+        return buffer.kind == "weight" and buffer.type.order != order
+
+    def _repacked(self, instr: Instr, made: Repacked) -> Instr:
+        """The instruction with its heavy op on flat packed weights."""
+        new = self._fresh(f"{made.weight}.packed")
+        old = self.program.buffers[made.weight]
+        self.buffers[new] = old.evolve(name=new, type=Type("f32", made.array.shape), payload=Payload(made.array))
+        reason = f"{instr.name} %{instr.value} streams %{made.weight} panel by panel; packed while compiling"
+        log().change(Change("pack", made.weight, reason, added=(new,), continues={made.weight: new}))
+        if not isinstance(instr.op, Fused):
+            return instr.evolve(op=made.op.with_operands({made.weight: new}))
+        return instr.evolve(op=_with_center(instr.op, made, new, self.buffers[new].type))
+
+    def _packed(self, name: str, order: Order, instr: Instr) -> str:
+        if (name, order) not in self.made:
+            old = self.program.buffers[name]
+            new = self._fresh(f"{name}.packed")
+            self.buffers[new] = old.evolve(name=new, type=old.type.with_order(order))
+            self.made[name, order] = new
+            reason = f"{instr.name} %{instr.value} streams %{name} as @{order}; its contents are packed while compiling"
+            log().change(Change("pack", name, reason, added=(new,), continues={name: new}))
+        return self.made[name, order]
+
+    def _fresh(self, name: str) -> str:
+        number, found = 2, name
+        while found in self.buffers:
+            found, number = f"{name}{number}", number + 1
+        return found
+
+
+def _with_center(fused: Fused, made: Repacked, new: str, type_: Type) -> Fused:
+    """The fused op with another heavy op inside, whose weights come from the buffer `new`."""
+    inner = {buffer: name for name, buffer in zip(fused.body.inputs, fused.xs, strict=True)}
+    nodes = {
+        name: node if isinstance(node.op, Elementwise) else node.evolve(op=made.op.with_operands(inner))
+        for name, node in fused.body.nodes.items()
+    }
+    inputs = {name: type_ if name == inner[made.weight] else kind for name, kind in fused.body.inputs.items()}
+    body = replace(fused.body, nodes=nodes, inputs=inputs)
+    return Fused(tuple(new if x == made.weight else x for x in fused.xs), body)
+
+
+def _used(buffers: Mapping[str, Buffer], body: Iterable[Statement], program: Program) -> dict[str, Buffer]:
+    """The buffers without weights that nobody reads any more, in the order in which instructions first read them."""
+    read: dict[str, None] = {}
+    for statement in body:
+        if isinstance(statement, Instr):
+            read.update(dict.fromkeys(statement.touched))
+    read.update(dict.fromkeys((*(o.buffer for o in program.outputs), *program.updates.values())))
+    bases = {b.base for b in buffers.values() if b.base}
+    others = {n: b for n, b in buffers.items() if b.kind != "weight"}
+    weights = {n: buffers[n] for n in read if n in buffers and buffers[n].kind == "weight"}
+    based = {n: b for n, b in buffers.items() if b.kind == "weight" and n in bases}
+    return {**others, **weights, **based}

@@ -1,0 +1,51 @@
+"""Which kind of plan an instruction gets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from glowviz.compiler.backends.cpu.heavy import Heavy, heavy_of
+from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTranspose
+from glowviz.compiler.backends.cpu.plan import Plan
+from glowviz.compiler.backends.cpu.plan_maps import plan_conv, plan_conv_transpose, plan_pool
+from glowviz.compiler.backends.cpu.plan_products import plan_gemm, plan_matmul
+from glowviz.compiler.ops import (
+    AveragePool,
+    Conv,
+    ConvTranspose,
+    Gemm,
+    GlobalAveragePool,
+    GlobalMaxPool,
+    MatMul,
+    MaxPool,
+    Op,
+)
+from glowviz.compiler.program import Instr, Program
+from glowviz.compiler.target import Target
+
+PLANNERS: dict[type[Op], Callable[[Heavy, Program, Target], Plan]] = {
+    Conv: plan_conv,
+    ConvTranspose: plan_conv_transpose,
+    PackedConv: plan_conv,
+    PackedConvTranspose: plan_conv_transpose,
+    MatMul: plan_matmul,
+    Gemm: plan_gemm,
+    MaxPool: plan_pool,
+    AveragePool: plan_pool,
+    GlobalAveragePool: plan_pool,
+    GlobalMaxPool: plan_pool,
+}
+
+
+def plan_of(instr: Instr, program: Program, target: Target) -> Plan:
+    """The plan of a heavy instruction; Unsupported says why there is none."""
+    return plan_heavy(heavy_of(instr, program), program, target)
+
+
+def plan_heavy(heavy: Heavy, program: Program, target: Target) -> Plan:
+    """The plan of a heavy op with its epilogue."""
+    planner = PLANNERS.get(type(heavy.op))
+    if planner is None:
+        raise Unsupported(f"no heavy kernel for {heavy.op.instruction}")
+    return planner(heavy, program, target)
