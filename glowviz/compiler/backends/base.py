@@ -10,21 +10,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from glowviz.compiler.interpreter.machine import Watch
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.program import Instr, MemoryPlan, Program
+from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
 from glowviz.compiler.target import Span, Target
-
-Watch = Callable[[Instr, Mapping[str, np.ndarray]], None]
-"""Called after every instruction with copies of what it wrote, logical arrays by buffer name."""
 
 
 class InputProblem(Problem):
     """Inputs that the compiled program cannot take: which one, what was expected, what to do."""
-
-
-class RunProblem(Problem):
-    """A run whose data made an instruction impossible (an index outside its tensor): where, and which limits."""
 
 
 class BackendProblem(Problem):

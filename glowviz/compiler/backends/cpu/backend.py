@@ -8,10 +8,8 @@ from glowviz.compiler.backends.base import BackendProblem
 from glowviz.compiler.backends.cpu import cpu_targets
 from glowviz.compiler.backends.cpu.build import build
 from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
-from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
 from glowviz.compiler.backends.cpu.detour import detour
 from glowviz.compiler.backends.cpu.executable import CpuExecutable
-from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
@@ -36,7 +34,7 @@ class CpuBackend:
 
     def passes(self, level: str) -> tuple[Pass, ...]:
         """The backend's own passes of one level, in order."""
-        return (choose_schedules, pack_weights) if level == "program" else ()
+        return (detour, choose_schedules, pack_weights) if level == "program" else ()
 
     def build(self, program: Program, plan: MemoryPlan) -> CpuExecutable:
         """Emit, compile and load; BackendProblem where this machine cannot run the target's code."""

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from glowviz.compiler.backends.base import Listing, MemoryAccount, RunProblem, Watch
-from glowviz.compiler.backends.cpu.arena import Memory, Region
+from glowviz.compiler.backends.base import Listing, MemoryAccount
+from glowviz.compiler.backends.cpu.arena import Arenas, Region
 from glowviz.compiler.backends.cpu.bundle import save_bundle
 from glowviz.compiler.backends.cpu.elf import code_bytes
 from glowviz.compiler.backends.cpu.kernels.draft import STATUS
@@ -20,8 +20,10 @@ from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
 from glowviz.compiler.backends.cpu.pool import Pool, Step
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.timing import Timer
-from glowviz.compiler.backends.inputs import check_inputs
+from glowviz.compiler.backends.inputs import check_inputs, noise
 from glowviz.compiler.backends.memory_use import peak_bytes
+from glowviz.compiler.interpreter import RunProblem, evaluate
+from glowviz.compiler.interpreter.machine import Watch
 from glowviz.compiler.program import Instr, MemoryPlan, Program
 from glowviz.compiler.target import Span, Target
 
@@ -55,7 +57,7 @@ class CpuExecutable:
     ) -> None:
         self.program, self.plan, self.target, self.threads = program, plan, target, threads
         self.bindings, self.objects, self._cache = tuple(bindings), dict(objects), cache
-        self.memory = Memory(program, plan)
+        self.memory = Arenas(program, plan)
         self._library = Library(self.objects.values(), self.objects)
         self._status = np.zeros(len(self.bindings) + 1, np.int64)
         self._scratch = Region(threads * max((b.code.scratch for b in self.bindings if b.code), default=0))
@@ -89,13 +91,13 @@ class CpuExecutable:
         with self._lock:
             self._load(arrays)
             self._execute(watch)
-            outputs = {o.public: self.memory.read(o.buffer) for o in self.program.outputs}
+            outputs = {o.public: self.memory.load(o.buffer) for o in self.program.outputs}
             self._renew_states()
         return outputs
 
     def _load(self, arrays: Mapping[str, np.ndarray]) -> None:
         for name, array in arrays.items():
-            self.memory.write(name, array)
+            self.memory.store(name, array)
         self._has_inputs = True
 
     def _execute(self, watch: Watch | None) -> None:
@@ -108,7 +110,7 @@ class CpuExecutable:
                     host_call(self.memory, segment.host)
                 if watch is not None:
                     shown = dict.fromkeys(segment.end.outs)
-                    watch(segment.end, {name: self.memory.read(name) for name in shown})
+                    watch(segment.end, {name: self.memory.load(name) for name in shown})
         finally:
             self.pool.run(done, self.pool.count)  # what broke off still counts as a run for the threads
         if self._status.any():
@@ -128,9 +130,9 @@ class CpuExecutable:
 
     def _renew_states(self) -> None:
         # all are read before any is written: states may swap their contents
-        new = {state: self.memory.read(source) for state, source in self.program.updates.items()}
+        new = {state: self.memory.load(source) for state, source in self.program.updates.items()}
         for state, array in new.items():
-            self.memory.write(state, array)
+            self.memory.store(state, array)
 
     # looking -----------------------------------------------------------------------------------
 
@@ -198,18 +200,10 @@ def segments(bindings: Sequence[Binding], each: bool) -> list[Segment]:
     return found
 
 
-def host_call(memory: Memory, instr: Instr) -> None:
+def host_call(memory: Arenas, instr: Instr) -> None:
     """The visible last resort: numpy computes one instruction from and into the arena."""
-    arrays = {name: memory.read(name) for name in instr.ins}
-    for name, array in zip(instr.outs, instr.op.evaluate(arrays.__getitem__), strict=False):
-        memory.write(name, array.reshape(memory.program.buffers[name].type.dims))
-
-
-def noise(program: Program) -> dict[str, np.ndarray]:
-    """Inputs for timing when nobody gave any: normal floats, zeros otherwise; the same every time."""
-    rng = np.random.default_rng(0)
-    arrays: dict[str, np.ndarray] = {}
-    for buffer in program.of_kind("input"):
-        filled = rng.normal(size=buffer.type.dims) if buffer.type.is_float else np.zeros(buffer.type.dims)
-        arrays[buffer.name] = np.asarray(filled).astype(buffer.type.dtype)
-    return arrays
+    arrays = {name: memory.load(name) for name in instr.ins}
+    types = tuple(memory.program.buffers[name].type for name in instr.outs)
+    results = evaluate(instr.op, arrays, instr.value or instr.outs[0], instr.origin, types)
+    for name, array in zip(instr.outs, results, strict=False):
+        memory.store(name, array)

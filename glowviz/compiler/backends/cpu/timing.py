@@ -11,7 +11,7 @@ import numpy as np
 from glowviz.compiler.target import Span
 
 if TYPE_CHECKING:
-    from glowviz.compiler.backends.cpu.arena import Memory
+    from glowviz.compiler.backends.cpu.arena import Arenas
     from glowviz.compiler.backends.cpu.executable import Binding
     from glowviz.compiler.backends.cpu.pool import Pool
 
@@ -22,13 +22,13 @@ State = dict[str, np.ndarray]
 class Timer:
     """Runs a loaded executable again and again on the inputs that lie in its arena."""
 
-    def __init__(self, bindings: Sequence[Binding], pool: Pool, memory: Memory) -> None:
+    def __init__(self, bindings: Sequence[Binding], pool: Pool, memory: Arenas) -> None:
         self.bindings, self.pool, self.memory = bindings, pool, memory
         self.natives = [p for p, b in enumerate(bindings) if b.code is not None]
 
     def measure(self, runs: int) -> tuple[Span, ...]:
         """All spans, in ns from the first clock reading; every sample is kept."""
-        before = {name: self.memory.read(name) for name in self.memory.program.updates}
+        before = {name: self.memory.load(name) for name in self.memory.program.updates}
         self.pool.stamp(True)
         started = time.perf_counter_ns()
         ticks = self.pool.clock()
@@ -40,7 +40,7 @@ class Timer:
         finally:
             self.pool.stamp(False)
             for name, array in before.items():
-                self.memory.write(name, array)
+                self.memory.store(name, array)
         while time.perf_counter_ns() - started < CALIBRATION:
             pass
         per_tick = (time.perf_counter_ns() - started) / max(self.pool.clock() - ticks, 1)
