@@ -200,6 +200,13 @@ class BadRewrite:
     difference: Difference
 
 
+def _harm_beside_rules(name: str) -> ValidationProblem:
+    return ValidationProblem(
+        f"{name} changes the outputs even when no rule fires", f"pass {name}",
+        "all changes of the pass to be firings of its rules", "Read the pass itself: what it does beside its rules",
+    )
+
+
 def bisect_rewrites(
     graph: Graph,
     one: Pass,
@@ -228,10 +235,7 @@ def bisect_rewrites(
     if off(whole).within(tolerance):
         return None
     if not off(replay(0)[0]).within(tolerance):
-        raise ValidationProblem(
-            f"{one.name} changes the outputs even when no rule fires", f"pass {one.name}",
-            "all changes of the pass to be firings of its rules", "Read the pass itself: what it does beside its rules",
-        )
+        raise _harm_beside_rules(one.name)
     right, wrong = 0, len(log.changes)
     while wrong - right > 1:
         middle = (right + wrong) // 2
