@@ -73,7 +73,7 @@ def abs_of_neg(edit: Edit, node: Node) -> Rewrite | None:
     inner = edit.op(node.op.x)
     if not isinstance(inner, (Neg, Abs)):
         return None
-    return Rewrite(Abs(inner.x), f"the sign that {inner.name} makes is dropped", absorbs=_absorbed(edit, node))
+    return Rewrite(Abs(inner.x), f"the sign that %{node.op.x} gives %{inner.x} is dropped", absorbs=_absorbed(edit, node))
 
 
 @rule(Add, Sub)

@@ -188,9 +188,10 @@ def _cut(edit: Edit, build: Build, piece: Piece) -> str:
     cut = [piece.ranges[a] for a in axes]
     # counted backwards, an end before the first element has to be told as one from behind
     ends = [-dims[a] - 1 if r.step < 0 and r.stop < 0 else r.stop for a, r in zip(axes, cut, strict=True)]
-    numbers = ([r.start for r in cut], ends, axes, [r.step for r in cut])
-    names = ("starts", "ends", "axes", "steps")
-    operands = [build.const(np.array(n, np.int64), name=name) for n, name in zip(numbers, names, strict=True)]
+    told = {"starts": [r.start for r in cut], "ends": ends, "axes": axes, "steps": [r.step for r in cut]}
+    if all(r.step == 1 for r in cut):
+        del told["steps"]
+    operands = [build.const(np.array(numbers, np.int64), name=name) for name, numbers in told.items()]
     return build.one(Slice(piece.source, *operands))
 
 

@@ -32,6 +32,8 @@ def dce(graph: Graph) -> Graph:
             rewrite = attempt(edit, node, unused)
             if rewrite is not None:
                 perform(edit, node, unused, rewrite)
+        elif len(node.results) > 1:
+            _drop_last_results(edit, node)
     return _without_unused_constants(edit.finish())
 
 
@@ -42,6 +44,17 @@ def needed_values(graph: Graph) -> set[str]:
         if not needed.isdisjoint(node.results) or not node.op.pure:
             needed.update(node.op.operands)
     return needed
+
+
+def _drop_last_results(edit: Edit, node: Node) -> None:
+    """A node gives only its first results where nobody reads the others: MaxPool need not count positions then."""
+    count = max(i for i, result in enumerate(node.results, start=1) if edit.use_count(result) or i == 1)
+    if count == len(node.results) or len(node.op.outputs) < len(node.results) or not node.op.pure:
+        return
+    gone = node.results[count:]
+    edit.replace_node(node, node.evolve(results=node.results[:count], types=node.types[:count]))
+    reason = f"nobody reads {' and '.join('%' + r for r in gone)} of {named(node)}"
+    log().change(Change("unused_result", node.name, reason, removed=gone, changed=(node.name,)))
 
 
 def _without_unused_constants(graph: Graph) -> Graph:

@@ -31,7 +31,7 @@ from glowviz.compiler.ops import (
     Unsqueeze,
     Where,
 )
-from glowviz.compiler.rewrite import Edit, Rewrite, apply, graph_pass, rule
+from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
 from glowviz.compiler.rewrite.facts import shape_text, splat
 
 
@@ -48,7 +48,7 @@ def forward_dropout(edit: Edit, node: Node) -> Rewrite | None:
     if len(node.results) == 1:
         return Rewrite(node.op.x, reason)
     if edit.use_count(node.results[1]):
-        return None
+        raise Keep(f"Somebody reads the mask %{node.results[1]}, too: lower makes it a constant.")
     return Rewrite((node.op.x, node.op.x), reason)
 
 

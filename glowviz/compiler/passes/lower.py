@@ -33,7 +33,7 @@ def lowered(edit: Edit, node: Node, keeps: frozenset[str], machine: str) -> Rewr
     kinds = dict.fromkeys(new.kind for new in build.new.values())
     made = " and ".join([", ".join(list(kinds)[:-1]), *list(kinds)[-1:]] if len(kinds) > 1 else kinds)
     values = (result,) if isinstance(result, str) else result
-    reason = f"{node.kind} is made of {made}" if kinds else f"{named(node)} is %{values[0]}"
+    reason = f"{named(node)} is made of {made}" if kinds else f"{named(node)} is %{values[0]}"
     return Rewrite(values[: len(node.results)], reason)
 
 

@@ -18,7 +18,7 @@ def transpose_of_transpose(edit: Edit, node: Node) -> Rewrite | None:
     joined = tuple(first[axis] for axis in second)
     maker = edit.maker(node.op.x)
     absorbed = () if maker is None else (maker,)
-    told = f"{list(first)} and {list(second)}"
+    told = f"{list(first)} of %{node.op.x} and {list(second)} of %{node.name}"
     if joined == tuple(range(len(joined))) and edit.type(inner.x) == node.type:
         return Rewrite(inner.x, f"the permutations {told} cancel: %{node.name} is %{inner.x}", absorbs=absorbed)
     reason = f"the permutations {told} are one, {list(joined)}"
@@ -54,9 +54,8 @@ def transpose_into_matmul(edit: Edit, node: Node) -> Rewrite | None:
         raise Keep(f"{named(left)} or {named(right)} has other users and would stay.")
     build = edit.build(node)
     product = build.one(MatMul(right.op.x, left.op.x))
-    return Rewrite(
-        build.one(Transpose(product, perm=SWAPPED)), "aᵀ·bᵀ is (b·a)ᵀ: one Transpose instead of two", (left, right)
-    )
+    reason = f"{named(left)} times {named(right)} is the transpose of %{right.op.x} · %{left.op.x}"
+    return Rewrite(build.one(Transpose(product, perm=SWAPPED)), reason, (left, right))
 
 
 def permutation(edit: Edit, op: Transpose) -> tuple[int, ...]:
@@ -64,7 +63,7 @@ def permutation(edit: Edit, op: Transpose) -> tuple[int, ...]:
     return tuple(op.perm) or tuple(reversed(range(edit.type(op.x).rank)))
 
 
-@graph_pass(rules=(transpose_of_transpose, transpose_into_gemm, transpose_into_matmul))
+@graph_pass(rules=(transpose_of_transpose, transpose_into_gemm, transpose_into_matmul), tolerance=2e-6)
 def merge_transposes(graph: Graph) -> Graph:
     """Transpose(Transpose(x, p), q) -> Transpose(x, p∘q); inverse ones cancel; Gemm takes its transposes in."""
     return apply(graph, merge_transposes.rules)

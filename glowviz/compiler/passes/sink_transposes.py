@@ -176,7 +176,8 @@ def _sunk(build: Build, node: Node, moved: Op | Any, perm: Perm, transposes: tup
 
 
 @graph_pass(
-    rules=(below_elementwise, below_softmax, below_concat, below_pad, below_slice, below_tile, below_reduce)
+    rules=(below_elementwise, below_softmax, below_concat, below_pad, below_slice, below_tile, below_reduce),
+    tolerance=2e-6,
 )
 def sink_transposes(graph: Graph) -> Graph:
     """f(Transpose(x, p)) -> Transpose(f(x), p) for element-wise f, Softmax, Concat, Pad, Slice and reductions."""
