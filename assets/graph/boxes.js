@@ -32,13 +32,18 @@ export function drawBoxes(context, scene, view, k, look, colours, marks, { only 
   for (const box of scene.solid) {
     if (outside(scene, box, view) || (only && !only.has(box))) continue;
     drawn += 1;
-    const alpha = (dim ? dim(box) : 1) * (scene.state[box] === REMOVED ? 0.55 : scene.state[box] === ADDED ? fade : 1);
+    const alpha = (dim ? dim(box) : 1) * (isGhost(scene, box) ? 0.55 : scene.state[box] === ADDED ? fade : 1);
     if (context.globalAlpha !== alpha) context.globalAlpha = alpha;
     if (k < CARD) block(context, scene, box, k, look);
     else whole(context, scene, box, k, look, colours, marks);
   }
   context.globalAlpha = 1;
   return drawn;
+}
+
+// What is no longer there: removed, or merged into another box (which carries the "2→1").
+function isGhost(scene, box) {
+  return scene.state[box] === REMOVED || (scene.state[box] === MERGED && scene.kind[box] === 0 && !scene.badge[box]);
 }
 
 function block(context, scene, box, k, look) {
@@ -69,7 +74,7 @@ function whole(context, scene, box, k, look, colours, marks) {
   label(context, scene, box, k, look, colours, marks);
   if (scene.state[box] !== SAME || scene.changed[box]) badge(context, scene, box, look, colours);
   if (h > 0 && k < 0.42) return;
-  if (scene.state[box] === REMOVED) strike(context, scene, box, x, y, colours);
+  if (isGhost(scene, box)) strike(context, scene, box, x, y, colours);
 }
 
 function card(context, scene, box, radius) {
@@ -106,7 +111,7 @@ function outline(context, scene, box, k, look, colours, radius) {
   if (state === SAME) return;
   context.strokeStyle = look.marks ? colours.changes[state] : colours.muted;
   context.lineWidth = (state === CHANGED ? 2.5 : 1.5) / Math.min(1, k);
-  if (state === REMOVED) context.setLineDash([4, 3]);
+  if (isGhost(scene, box)) context.setLineDash([4, 3]);
   card(context, scene, box, radius);
   context.stroke();
   context.setLineDash([]);
@@ -141,7 +146,7 @@ function texts(context, scene, box, look, pill) {
   const folded = scene.kind[box] === FOLDED;
   const room = scene.w[box] - (pill ? 24 : 32) - (folded ? 14 : 0);
   context.font = "400 11px Inter";
-  let detail = folded && scene.repeat[box] > 1 && !look.number(box) ? `×${scene.repeat[box]}` : key;
+  let detail = key;
   let detailWidth = detail ? context.measureText(detail).width : 0;
   context.font = "600 12px Inter";
   const needed = context.measureText(scene.title[box]).width;

@@ -8,6 +8,12 @@ import { chooser } from "./chooser.js";
 
 const WAIT = 60;
 
+// The state to show a hit in: this one if it lives here, else the first or last one in which it does.
+function nearest(hit, at) {
+  if (at < hit.born) return hit.born;
+  return hit.died >= 0 && at >= hit.died ? hit.died - 1 : at;
+}
+
 export function searchOverlay(body, { close }) {
   let timer = 0, turn = 0, last = "";
   const scopes = el("div.scopes");
@@ -20,7 +26,7 @@ export function searchOverlay(body, { close }) {
     },
     onchoose: (hit) => {
       close();
-      goTo(hit.snapshot, { selected: hit.name, tab: "life", base: null });
+      goTo(nearest(hit, state().at), { selected: hit.name, tab: "life", base: null });
     },
   });
   const ask = async (query) => {
@@ -35,10 +41,10 @@ export function searchOverlay(body, { close }) {
     }
   };
   const show = (found) => {
-    const hits = found.name.map((name, i) => ({ name, title: found.title[i], op: found.op[i], type: found.type[i], snapshot: found.snapshot[i], where: found.where[i] }));
+    const hits = found.name.map((name, i) => ({ name, title: found.title[i], op: found.op[i], type: found.type[i], born: found.born[i], died: found.died[i], where: found.where[i] }));
     list.show(hits, hits.length ? null : empty(`Nothing is called “${last}” in any state.`), (hit) => [
       el("span.hit-title", {}, highlighted(hit.title, last)), el("span.muted.mono", {}, highlighted(hit.name === hit.title ? "" : hit.name, last)),
-      el("span.op", {}, hit.op), el("span.space"), el(`span.where${hit.where === "here" ? "" : ".gone"}`, {}, hit.where === "here" ? "" : hit.where),
+      el("span.op", {}, hit.op), el("span.space"), el(`span.where${hit.where ? ".gone" : ""}`, {}, hit.where),
     ]);
     replace(scopes, found.total > hits.length ? el("span.muted", {}, `${hits.length} of ${found.total.toLocaleString("en-US")} shown`) : null,
       (found.scopes || []).slice(0, 8).map(([scope, count]) => el("span.chip", {}, `${scope} ${count}`)));

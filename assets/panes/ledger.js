@@ -9,7 +9,7 @@ import { compile } from "../page/compile.js";
 const SIGNS = { failed: "cross", running: "play", off: "minus" };
 
 export function mountLedger(element) {
-  const closed = new Set();
+  const closed = new Set(), seen = new Set();
   let hideQuiet = false;
   let touched = new Set();
   const draw = () => {
@@ -30,11 +30,17 @@ export function mountLedger(element) {
   const section = ([title, first, end], passes) => {
     const rows = [...Array(end - first).keys()].map((n) => n + first)
       .filter((row) => !hideQuiet || passes.rows.state[row] !== "quiet");
+    // A stage in which nothing happened starts closed: its rows say nothing that the heading does not.
+    if (!seen.has(title) && passes.status !== "running") {
+      seen.add(title);
+      const loud = rows.some((row) => !["quiet", "off"].includes(passes.rows.state[row]) || passes.rows.snapshot[row] === state().at);
+      if (!loud) closed.add(title);
+    }
     const changed = rows.reduce((sum, row) => sum + (passes.rows.changes[row] || 0), 0);
     const isClosed = closed.has(title);
     return el("section.group", {},
       el("button.group-head", { type: "button", "aria-expanded": String(!isClosed), onclick: () => { closed.has(title) ? closed.delete(title) : closed.add(title); draw(); } },
-        icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : "")),
+        icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : isClosed ? `${rows.length} quiet` : "")),
       isClosed ? null : rows.map((row) => passRow(passes, row, touched)));
   };
   const select = async () => {

@@ -5,8 +5,9 @@ import hashlib
 import orjson
 from flask import Response, request
 
-from glowviz.app.problem import Problem
+from glowviz.app.problem import payload_of
 from glowviz.app.reader import Payload
+from glowviz.compiler.problem import Problem
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
@@ -22,9 +23,10 @@ def answer(payload: Payload, *, status: int = 200, final: bool = False) -> Respo
         response.cache_control.private = True
     else:
         response.cache_control.no_cache = True
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def refusal(problem: Problem) -> Response:
-    """Return a Problem as the page shows it."""
-    return answer({"problem": problem.payload()}, status=problem.status)
+    """Return a Problem as the page shows it; the compiler's own ones are the request's fault (400)."""
+    return answer({"problem": payload_of(problem)}, status=getattr(problem, "status", 400))

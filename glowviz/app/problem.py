@@ -1,21 +1,18 @@
-"""A Problem is a refusal told to a person: what, where, what was expected and what to do."""
+"""A Problem of the app is the compiler's Problem with the HTTP status it is answered with."""
 
-from dataclasses import dataclass
+from glowviz.compiler.problem import Problem as CompilerProblem
 
 
-@dataclass
-class Problem(Exception):
-    """Raised by anything the app calls when it cannot answer; routes turn it into JSON with `status`."""
+class Problem(CompilerProblem):
+    """What is wrong, where, what was expected, and what to do (`remedy`); `status` is the answer's."""
 
-    what: str
-    where: str = ""
-    expected: str = ""
-    remedy: str = ""
-    status: int = 400
+    def __init__(
+        self, what: str, where: str = "", expected: str = "", remedy: str = "", status: int = 400
+    ) -> None:
+        super().__init__(what, where, expected, remedy)
+        self.status = status
 
-    def __str__(self) -> str:
-        return " ".join(part for part in (self.what, self.where, self.expected, self.remedy) if part)
 
-    def payload(self) -> dict[str, object]:
-        """Return the four parts as the page shows them."""
-        return {"what": self.what, "where": self.where, "expected": self.expected, "remedy": self.remedy}
+def payload_of(problem: CompilerProblem) -> dict[str, object]:
+    """Return the four parts as the page shows them."""
+    return {"what": problem.what, "where": problem.where, "expected": problem.expected, "remedy": problem.do}

@@ -12,6 +12,7 @@ from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.services import Services
 from glowviz.app.store import checked
+from glowviz.compiler.problem import Problem as CompilerProblem
 
 MAX_NAME = 2000
 BODY_LIMIT = 4 << 20
@@ -20,7 +21,7 @@ BODY_LIMIT = 4 << 20
 def blueprint(services: Services) -> Blueprint:
     """Return all /api routes bound to these services."""
     api = Blueprint("api", __name__, url_prefix="/api")
-    api.register_error_handler(Problem, refusal)
+    api.register_error_handler(CompilerProblem, refusal)
     _recording_routes(api, services)
     _upload_routes(api, services)
     _work_routes(api, services)
@@ -143,10 +144,11 @@ def _work_routes(api: Blueprint, services: Services) -> None:
         if not services.local:
             raise Problem("This server does not open its own files.", expected="glowviz on 127.0.0.1 with one user.",
                           remedy="Upload the model instead.", status=403)
-        path = _body().get("path")
+        body = _body()
+        path = body.get("path")
         if not isinstance(path, str) or not path.strip():
             raise Problem("No path was given.", expected="The path of an .onnx, .glow or .glowrec file.")
-        made = workshop.open_path(Path(path.strip()).expanduser())
+        made = workshop.open_path(Path(path.strip()).expanduser(), body.get("shapes"))
         return answer(made, status=422 if "dims" in made else 202)
 
     @api.get("/jobs/<identifier>")

@@ -10,6 +10,7 @@ from typing import Any
 import networkx as nx
 
 from glowviz.app.folds import Fold, Folding, fold_blocks, fold_nothing, fold_scopes
+from glowviz.app.text_width import text_width
 from glowviz.app.theme import CHANGE_INDEX, family_index
 from glowviz.compiler.recording.reader import NodeVersion, Recording, SnapshotDiff
 from glowviz.layouts import Placed, Stub, place, union
@@ -17,8 +18,8 @@ from glowviz.layouts import Placed, Stub, place, union
 FOLDINGS = {"blocks": fold_blocks, "scopes": fold_scopes, "none": fold_nothing}
 KINDS = {"node": 0, "fold": 1, "frame": 2, "input": 3, "output": 4}
 BOX_HEIGHT, NARROWEST, WIDEST = 28, 96, 220
-LETTER = 6.6
-"""Mean width of a letter of a box's title, px at 12 px type."""
+WIDEST_FOLD = 248
+"""A block's title says what is inside, so it may take a little more room."""
 CHAIN_LIMIT = 3000
 """Boxes up to which every snapshot is placed on from the one before; larger ones on from the imported graph."""
 
@@ -163,8 +164,10 @@ class _Draft:
         count = self.merged_into.get(node.name, 0)
         badge = f"{count}→1" if state == "merged" and count else ""
         shape = node.types[0].split("[", 1)[-1].split("]")[0].replace("x", "×") if node.types else ""
-        return Box(node.name, node.label or node.name, f"{node.op}  {shape}", node.op, "node", state, badge,
-                   node.types[0] if node.types else "")
+        title, detail = node.label or node.name, f"{node.op}  {shape}"
+        if title.startswith(f"{node.op} {shape}"):  # a label made of op and shape says both already
+            title, detail = node.op + title.removeprefix(f"{node.op} {shape}"), shape
+        return Box(node.name, title, detail, node.op, "node", state, badge, node.types[0] if node.types else "")
 
     def connect(self, nodes: Mapping[str, NodeVersion], inputs: Iterable[str], outputs: Mapping[str, str]) -> None:
         """Edges between boxes; inputs and outputs get boxes of their own where the graph is shown whole."""
@@ -206,16 +209,18 @@ def _folded(fold: Fold, inside: list[tuple[NodeVersion, str]]) -> Box:
     heaviest = max((node for node, _ in inside), key=lambda n: n.flops)
     alive = [node for node, state in inside if state not in ("removed", "merged") or not node.died]
     title = fold.title + (f" ×{fold.repeat}" if fold.repeat > 1 else "")
-    state = "changed" if changed else "same"
-    detail = f"{len(alive or inside)} nodes"
+    state = "merged" if "merged" in changed else "changed" if changed else "same"
+    detail = str(len(alive or inside))
     return Box(fold.name, title, detail, heaviest.op, "fold", state, f"⇄{len(changed)}" if changed else "", "",
                len(inside), fold.repeat, len(changed), tuple(node.name for node, _ in inside))
 
 
 def box_size(box: Box) -> tuple[int, int]:
-    """Width from the longer of title and detail, between the narrowest and the widest; one height for all."""
-    letters = len(box.title) + 2 + len(box.detail)
-    return min(WIDEST, max(NARROWEST, round(letters * LETTER) + 28)), BOX_HEIGHT
+    """Width from title and detail as they are drawn, between the narrowest and the widest; one height for all."""
+    around = {"node": 46, "fold": 62}.get(box.kind, 34)  # bar, symbol, gaps; a fold has an arrow too
+    inside = text_width(box.title, 12, bold=True) + text_width(box.detail, 11)
+    widest = WIDEST_FOLD if box.kind == "fold" else WIDEST
+    return min(widest, max(NARROWEST, round(inside) + around)), BOX_HEIGHT
 
 
 def _digraph(picture: Picture) -> nx.DiGraph:

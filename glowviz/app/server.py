@@ -3,9 +3,11 @@
 import ipaddress
 import secrets
 import socket
+import sys
 import threading
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from importlib import resources
 from pathlib import Path
 
@@ -19,9 +21,13 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from glowviz.app import theme
 from glowviz.app.answers import refusal
 from glowviz.app.problem import Problem
+from glowviz.app.recordings import Shelf
 from glowviz.app.routes import blueprint
 from glowviz.app.services import Services
+from glowviz.app.store import Store
 from glowviz.app.views.page import page
+from glowviz.app.workshop import JobWorkshop
+from glowviz.compiler.problem import Problem as CompilerProblem
 
 COOKIE = "glowviz_token"
 INDEX = """<!DOCTYPE html>
@@ -47,7 +53,8 @@ def create_app(services: Services, *, hosts: frozenset[str] = frozenset(), token
     """Return the Dash app; `hosts` are Host names answered beside loopback's, `token` is asked for when set."""
     server = Flask("glowviz", static_folder=None)
     app = dash.Dash(
-        "glowviz", server=server, title="glowviz", update_title="", assets_folder=str(assets_folder()),
+        "glowviz", server=server,  # type: ignore[arg-type]  # Dash annotates its own backends only
+        title="glowviz", update_title="", assets_folder=str(assets_folder()),
         assets_ignore=r".*\.js$", serve_locally=True, suppress_callback_exceptions=False,
     )
     app.index_string = INDEX.replace("THEME", theme.css()).replace("MARKS", orjson.dumps(theme.marks()).decode())
@@ -108,7 +115,7 @@ def _headers(server: Flask, app: dash.Dash) -> None:
     @server.after_request
     def close(response: Response) -> Response:
         if not policies:  # hashes exist once all callbacks are known, which is at the first request
-            policies.append(_policy(app.csp_hashes()))
+            policies.append(_policy(list(app.csp_hashes())))
         response.headers["Content-Security-Policy"] = policies[0]
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Referrer-Policy"] = "no-referrer"
@@ -130,14 +137,13 @@ def _policy(hashes: list[str]) -> str:
 
 
 class _Quiet(WSGIRequestHandler):
-    server_version = "glowviz"
-    sys_version = ""
+    """Says nothing about requests that went well, and nothing about versions."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing about requests that went well."""
+        return
 
     def version_string(self) -> str:
-        return self.server_version
+        return "glowviz"
 
 
 def is_loopback(host: str) -> bool:
@@ -162,20 +168,58 @@ def make_web_server(app: dash.Dash, host: str, port: int) -> BaseWSGIServer:
     return make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
 
 
-def serve(make_services: Callable[[bool], Services], *, host: str = "127.0.0.1", port: int = 8050,
-          path: str = "/", browser: bool = True, announce: Callable[[str], None] = print) -> None:
-    """Run the app until interrupted; on any address but loopback a token is made and printed."""
+def serve(
+    model: str | None = None, shapes: Mapping[str, tuple[int, ...]] | None = None, *, host: str = "127.0.0.1",
+    port: int = 8050, browser: bool = True, load: Sequence[str] = (), cluster: str | None = None,
+    store: Store | None = None,
+) -> int:
+    """Open the app, with a model (or recording) when one is given, and run until interrupted; returns the exit status.
+
+    On any address but loopback a token is made and printed, and paths of this machine cannot be opened.
+    """
+    if cluster is not None:
+        raise Problem("Clusters are not offered yet.", "--cluster", "no cluster", "Leave the option away.")
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
-    app = create_app(make_services(local), hosts=frozenset({host}), token=token)
+    shelf_store = store or Store()
+    workshop = JobWorkshop(shelf_store, load=load)
+    app = create_app(real_services(shelf_store, workshop, local), hosts=frozenset({host}), token=token)
     server = make_web_server(app, host, port)
-    address = f"http://{host}:{server.server_port}{path}"
-    announce(f"glowviz runs on {address}{'?token=' + token if token else ''}")
+    path = _first_path(workshop, model, dict(shapes or {}))
+    address = f"http://{'[' + host + ']' if ':' in host else host}:{server.server_port}{path}"
+    secret = f"{'&' if '?' in path else '?'}token={token}" if token else ""
+    print(f"glowviz runs on {address}{secret}", file=sys.stderr)
+    threading.Thread(target=_warm, args=(workshop,), daemon=True).start()
     if browser:
-        threading.Timer(0.5, webbrowser.open, [address]).start()
+        threading.Timer(0.3, webbrowser.open, [address + secret]).start()
     try:
         server.serve_forever()
     except KeyboardInterrupt:
-        announce("stopped")
+        print("glowviz stopped", file=sys.stderr)
     finally:
         server.server_close()
+        workshop.close()
+    return 0
+
+
+def real_services(store: Store, workshop: JobWorkshop, local: bool = True) -> Services:
+    """Return services that read the store's recordings and compile in child processes."""
+    return Services(store, Shelf(store, workshop.ended_badly).reader, workshop, local)
+
+
+def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tuple[int, ...]]) -> str:
+    """Return the path to open in the browser; a model given on the command line is compiling by then."""
+    if model is None:
+        return "/"
+    made = workshop.open_path(Path(model), full_shapes=shapes)
+    if "dims" in made:
+        wanted = ", ".join(f"{dim['name']} of {dim['input']}" for dim in made["dims"])
+        raise Problem(f"{model} leaves dimensions open: {wanted}.", "the model's inputs", "numbers for all of them",
+                      f"Give them with --shape {made['dims'][0]['input']}=…")
+    return f"/?recording={made['recording']}"
+
+
+def _warm(workshop: JobWorkshop) -> None:
+    """Have one gallery card compiled by the time somebody clicks it; a failure shows when the card is opened."""
+    with suppress(CompilerProblem, OSError, TimeoutError):
+        workshop.warm()

@@ -24,7 +24,7 @@ class Workshop(Protocol):
         """End a job."""
         ...
 
-    def open_path(self, path: Path) -> Payload:
+    def open_path(self, path: Path, shapes: dict[str, int] | None = None) -> Payload:
         """Open a model or recording that lies on this machine; returns what `compile` returns."""
         ...
 

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 from platformdirs import user_cache_path
 
@@ -17,6 +17,7 @@ from glowviz.app.problem import Problem
 
 IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 CHUNK = 1 << 20
+MODELS = (".onnx", ".pb", ".glow", ".glowrec")
 GIB = 1 << 30
 
 
@@ -31,11 +32,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A model that was uploaded: its main file, all files beside it, and the hash of them all."""
+    """A model that was uploaded: its main file, its side files by the names it calls them, and what it was called."""
 
     identifier: str
     main: Path
     title: str
+    files: dict[str, Path]
 
 
 class Store:
@@ -66,6 +68,15 @@ class Store:
             shutil.copyfile(path, target)
         return identifier
 
+    def notes(self, identifier: str) -> dict[str, str]:
+        """Return what is known of a recording beyond its file: title, weights ("trained", "seeded")."""
+        path = self.recording_path(identifier).with_suffix(".json")
+        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+
+    def note(self, identifier: str, notes: dict[str, str]) -> None:
+        """Keep `notes` beside recording `identifier`."""
+        self.recording_path(identifier).with_suffix(".json").write_text(json.dumps(notes), encoding="utf-8")
+
     @staticmethod
     def recording_id(model_hash: str, options: dict[str, object]) -> str:
         """Return the id that the same model compiled with the same options always has."""
@@ -79,7 +90,7 @@ class Store:
         (self.folder / "uploads" / identifier).mkdir()
         return identifier
 
-    def receive(self, upload: str, name: str, stream: BinaryIO, length: int | None) -> int:
+    def receive(self, upload: str, name: str, stream: IO[bytes], length: int | None) -> int:
         """Write one file of an upload as it arrives; returns its size in bytes.
 
         The name is only kept as text (external data refers to it); on disk the file has a number.
@@ -95,31 +106,38 @@ class Store:
             )
         if length is not None and length > self.limits.upload:
             raise self._too_big(name, length)
-        number = names.setdefault(name, f"{len(names)}.bin")
+        suffix = Path(flat_name(name)).suffix.lower()
+        number = names.setdefault(name, f"{len(names)}{suffix if suffix in MODELS else '.bin'}")
         size = self._copy(stream, folder / number, name)
         (folder / "names.json").write_text(json.dumps(names))
         return size
 
     def finish_upload(self, upload: str) -> StoredModel:
-        """Turn an upload into a stored model, keyed by what its files hold."""
+        """Turn an upload into a stored model, keyed by what its files hold; asking again answers the same."""
+        moved = self.folder / "uploads" / f"{checked(upload)}.model"
+        if moved.exists():
+            return self._stored(self.folder / "models" / moved.read_text())
         folder = self._upload_folder(upload)
         names = self._names(folder)
-        main = next((name for name in names if name.lower().endswith((".onnx", ".pb", ".glow"))), None)
-        if main is None:
-            raise Problem(
-                "No model among the uploaded files.",
-                ", ".join(names),
-                "One .onnx file, with its data files.",
-                "Drop the .onnx file together with its external data.",
-            )
+        if _main(names) is None:
+            raise Problem("No model among the uploaded files.", ", ".join(names), "one .onnx file with its data files",
+                          "Drop the .onnx file together with its external data.")
         identifier = file_hash([folder / names[name] for name in sorted(names)])
         target = self.folder / "models" / identifier
         if target.exists():
             shutil.rmtree(folder)
         else:
-            _lay_out(folder, names)
             folder.rename(target)
-        return StoredModel(identifier, target / flat_name(main), main)
+        moved.write_text(identifier)
+        return self._stored(target)
+
+    def _stored(self, folder: Path) -> StoredModel:
+        names = self._names(folder)
+        main = _main(names)
+        if main is None:
+            raise Problem("This upload does not exist any more.", status=404, remedy="Drop the files again.")
+        return StoredModel(folder.name, folder / names[main], main,
+                           {name: folder / number for name, number in names.items() if name != main})
 
     def cancel_upload(self, upload: str) -> None:
         """Remove what has arrived of an upload."""
@@ -136,7 +154,7 @@ class Store:
         path = folder / "names.json"
         return json.loads(path.read_text()) if path.exists() else {}
 
-    def _copy(self, stream: BinaryIO, target: Path, name: str) -> int:
+    def _copy(self, stream: IO[bytes], target: Path, name: str) -> int:
         size = 0
         with target.open("wb") as file:
             while chunk := stream.read(CHUNK):
@@ -190,6 +208,11 @@ def checked(identifier: str) -> str:
     return identifier
 
 
+def _main(names: dict[str, str]) -> str | None:
+    """Return the name of the file that is the model, among the files of one upload."""
+    return next((name for name in names if name.lower().endswith(MODELS)), None)
+
+
 def flat_name(name: str) -> str:
     """Return `name` without folders and without characters that mean something to a file system."""
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
@@ -203,12 +226,3 @@ def file_hash(paths: list[Path]) -> str:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:32]
-
-
-def _lay_out(folder: Path, names: dict[str, str]) -> None:
-    """Give the files the flat names that external data refers to; nothing can point out of the folder."""
-    for name, number in names.items():
-        target = folder / flat_name(name)
-        if target.name == "names.json" or target.exists():
-            raise Problem("Two files of this upload have the same name.", name, remedy="Rename one of them.")
-        (folder / number).rename(target)

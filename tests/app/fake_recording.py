@@ -229,7 +229,7 @@ class FakeReader:
     def search(self, query: str) -> Payload:
         names = [f"r{i}" for i in range(16) if query in f"r{i}"]
         return {"name": names, "title": names, "op": ["Conv"] * len(names), "type": ["f32"] * len(names),
-                "snapshot": [3] * len(names), "where": ["gone in fuse (pass 5)"] * len(names), "box": names,
+                "born": [0] * len(names), "died": [4] * len(names), "where": ["gone in fuse (pass 5)"] * len(names), "box": names,
                 "total": len(names), "scopes": []}
 
     def problems(self) -> Payload:
@@ -263,7 +263,7 @@ class FakeWorkshop:
     def cancel(self, identifier: str) -> None:
         """Nothing ever runs."""
 
-    def open_path(self, path: Path) -> Payload:
+    def open_path(self, path: Path, shapes: dict[str, int] | None = None) -> Payload:
         if not path.exists():
             raise Problem(f"There is no file {path}.", expected="An .onnx file.", remedy="Check the path.", status=404)
         return {"recording": RECORDING, "job": None}

@@ -2,6 +2,7 @@
 
 import pytest
 
+from glowviz.app.text_width import text_width
 from tests.app.fake_recording import BIG, BROKEN, EMPTY, HUGE
 from tests.browser.conftest import Tab
 
@@ -79,7 +80,7 @@ def test_search_finds_what_is_gone(tab: Tab) -> None:
     tab.page.wait_for_selector(".choice-row")
     assert "gone in fuse (pass 5)" in tab.page.inner_text(".choice-row")
     tab.page.keyboard.press("Enter")
-    assert (tab.state("selected"), tab.state("at")) == ("r12", 3)
+    assert (tab.state("selected"), tab.state("at")) == ("r12", 0)
 
 
 def test_command_palette_runs_a_command(tab: Tab) -> None:
@@ -180,3 +181,12 @@ def test_moving_a_large_graph_is_cheap(tab: Tab, recording: str, boxes: int, lim
     assert stats["boxes"] == boxes
     assert stats["median"] <= limit
     assert tab.page.evaluate("document.querySelectorAll('*').length") <= 3000
+
+
+def test_text_is_as_wide_as_the_server_thinks(tab: Tab) -> None:
+    tab.open()
+    for text in ("Bottleneck with projection", "gpu_0/res2_0_branch2b", "64×56×56", "Conv 1x64"):
+        measured = tab.page.evaluate(
+            "text => { const c = document.createElement('canvas').getContext('2d'); c.font = '600 12px Inter';"
+            " return c.measureText(text).width; }", text)
+        assert text_width(text, 12, bold=True) == pytest.approx(measured, rel=0.06)

@@ -1,0 +1,137 @@
+"""A Reader of a real recording: every payload of the page, answered from one SQLite file."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload, SceneRequest
+from glowviz.app.scene import Scenes
+from glowviz.app.store import Store
+from glowviz.app.views import (
+    changes,
+    ir_text,
+    kernels,
+    ledger,
+    life_card,
+    memory,
+    numbers,
+    overview,
+    problems,
+    search,
+    values,
+    why,
+)
+from glowviz.compiler.recording.reader import Recording
+from glowviz.compiler.recording.schema import RecordingProblem
+
+KEPT = 8
+
+
+class RecordingReader:
+    """Answers from one recording; `notes` is what the store knows beyond the file (title, weights, job's end)."""
+
+    def __init__(self, path: Path, notes: dict[str, str], ended_badly: Callable[[], dict[str, str] | None]) -> None:
+        try:
+            self.recording = Recording(path)
+        except RecordingProblem as problem:
+            raise Problem(str(problem), remedy="Open the model again.", status=404) from problem
+        self.notes = notes
+        self._ended_badly = ended_badly
+        self.scenes = Scenes(self.recording)
+
+    def finished(self) -> bool:
+        return self._status() != "running"
+
+    def _status(self) -> str:
+        """Return running, done or failed; a crashed compiler could not write its own end."""
+        state = str(self.recording.meta.get("state", "running"))
+        return "failed" if state == "running" and self._ended_badly() else state
+
+    def snapshots(self) -> int:
+        return len(self.recording)
+
+    def overview(self) -> Payload:
+        card = overview.overview(self.recording, self.notes.get("title", ""), self.notes.get("weights", "unknown"))
+        status = self._status()
+        return card | {"status": status, "problems": max(card["problems"], int(status == "failed"))}
+
+    def passes(self) -> Payload:
+        return ledger.ledger(self.recording)
+
+    def scene(self, request: SceneRequest) -> Payload:
+        r = request
+        return self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
+
+    def numbers(self, snapshot: int) -> Payload:
+        return numbers.numbers(self.recording, snapshot)
+
+    def life(self, snapshot: int, name: str) -> Payload:
+        if not name.startswith("fold:"):
+            return life_card.life(self.recording, snapshot, name)
+        scene = self.scenes.scene(snapshot, None, "blocks", (), False)
+        boxes = scene["boxes"]
+        at = boxes["name"].index(name) if name in boxes["name"] else None
+        if at is None:
+            return life_card.block("Block", [], 1, self.recording, snapshot)
+        members = scene["members"].get(str(at), [])
+        card = life_card.block(boxes["title"][at], members, boxes["repeat"][at], self.recording, snapshot)
+        return card | {"name": name}
+
+    def changes(self, snapshot: int) -> Payload:
+        return changes.changes(self.recording, snapshot)
+
+    def why(self, snapshot: int, name: str) -> Payload:
+        return why.why(self.recording, snapshot, name)
+
+    def text(self, snapshot: int) -> Payload:
+        return ir_text.graph_text(self.recording, snapshot)
+
+    def program(self, snapshot: int) -> Payload:
+        return ir_text.program_text(self.recording, snapshot)
+
+    def memory(self, snapshot: int) -> Payload:
+        return memory.memory(self.recording, snapshot)
+
+    def kernels(self) -> Payload:
+        return kernels.kernels(self.recording)
+
+    def kernel(self, name: str) -> Payload:
+        return kernels.kernel(self.recording, name)
+
+    def values(self, snapshot: int, name: str) -> Payload:
+        return values.values(self.recording, snapshot, name)
+
+    def search(self, query: str) -> Payload:
+        return search.search(self.recording, query)
+
+    def problems(self) -> Payload:
+        return problems.problems(self.recording, self._ended_badly())
+
+
+class Shelf:
+    """Opens recordings of a store and keeps the last used ones open; safe for several threads."""
+
+    def __init__(self, store: Store, ended_badly: Callable[[str], dict[str, str] | None]) -> None:
+        self.store = store
+        self.ended_badly = ended_badly
+        self._open: OrderedDict[tuple[str, int], RecordingReader] = OrderedDict()
+        self._lock = Lock()
+
+    def reader(self, identifier: str) -> RecordingReader:
+        """Return a reader of recording `identifier`; a file that was replaced is opened anew."""
+        path = self.store.recording_path(identifier)
+        if not path.exists():
+            raise Problem("This recording is not on this server (any more).", "The address bar", status=404,
+                          remedy="Open the model again.")
+        key = (identifier, path.stat().st_ino)
+        with self._lock:
+            reader = self._open.pop(key, None) or self._opened(identifier, path)
+            self._open[key] = reader
+            while len(self._open) > KEPT:
+                self._open.popitem(last=False)
+        return reader
+
+    def _opened(self, identifier: str, path: Path) -> RecordingReader:
+        return RecordingReader(path, self.store.notes(identifier), lambda: self.ended_badly(identifier))

@@ -1,0 +1,129 @@
+"""The five numbers at one state: each with its change against the imported model, or why it is not known."""
+
+import zlib
+from typing import Any
+
+import orjson
+
+from glowviz.app.reader import Payload
+from glowviz.app.wording import byte_text, digits, flop_text, is_bound, median, signed, spread, time_text
+from glowviz.compiler.recording.reader import Recording
+
+UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+
+def numbers(recording: Recording, snapshot: int) -> Payload:
+    """Return docs/payloads.md `numbers`."""
+    steps = recording.passes()
+    meta = recording.meta
+    failed = steps[snapshot]["status"] == "failed"
+    times = _whole_runs(recording) if snapshot == len(steps) - 1 else None
+    made = (
+        _time(steps, snapshot, times),
+        _memory(steps, snapshot, meta),
+        _work(steps, snapshot, times, meta, _bound(recording, snapshot)),
+        _nodes(recording, steps, snapshot),
+        _error(steps, snapshot),
+    )
+    return {"numbers": [one | {"stale": failed} for one in made]}
+
+
+def number(key: str, label: str, value: str, *, tip: str = "", **more: Any) -> Payload:
+    """Return one of the five, with every field there."""
+    return {"key": key, "label": label, "value": value, "spread": "", "second": "", "why": "", "estimate": False,
+            "stale": False, "tip": tip} | more
+
+
+def _whole_runs(recording: Recording) -> tuple[list[float], int, str] | None:
+    """Return (seconds, threads, note) of the timed whole runs, or None."""
+    rows = recording.query("SELECT * FROM runs ORDER BY rowid DESC LIMIT 1")
+    if not rows:
+        return None
+    unit = UNIT_SECONDS.get(rows[0]["unit"], 1e-9)
+    samples = [one * unit for one in orjson.loads(zlib.decompress(rows[0]["samples"]))]
+    return (samples, rows[0]["threads"], rows[0]["note"]) if samples else None
+
+
+def _time(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], int, str] | None) -> Payload:
+    if times is None:
+        last = snapshot == len(steps) - 1
+        why = "not timed yet" if last else f"not timed: {steps[snapshot]['level']} pass"
+        return number("time", "Time", "–", why=why, tip="Only the finished program runs.")
+    samples, threads, note = times
+    thread_text = "1 thread" if threads == 1 else f"{threads} threads"
+    return number("time", "Time", time_text(median(samples)), spread=f"±{digits(spread(samples) * 1e3, 2)}",
+                  second=f"n={len(samples)}, {thread_text}", tip=f"Median ± half the quartile distance, in ms. {note}")
+
+
+def _memory(steps: list[dict[str, Any]], snapshot: int, meta: dict[str, Any]) -> Payload:
+    step = steps[snapshot]
+    account = meta.get("account")
+    plan = meta.get("plan")
+    if plan is not None and (step["name"] == "plan_memory" or snapshot == len(steps) - 1):
+        weights = plan["arenas"].get("weights", 0)
+        activations = plan["total"]
+        total = weights + activations
+        tip = _account_tip(account)
+        second = f"{_short(weights)} weights + {_short(activations)} live"
+        return number("memory", "Memory", byte_text(total), tip=tip, second=second)
+    if step["peak"] is None:
+        return number("memory", "Memory", "–", why="too many nodes to follow after every pass")
+    text = f"{_short(step['weights'])} weights + {_short(step['peak'])} live"
+    tip = "Weights and the live set at its largest, in the current order; exact once memory is planned."
+    return number("memory", "Memory", byte_text(step["weights"] + step["peak"]), second=text, estimate=True, tip=tip)
+
+
+def _short(size: int) -> str:
+    """Return bytes without the B, for the small line."""
+    return byte_text(size).removesuffix("iB")
+
+
+def _account_tip(account: dict[str, int] | None) -> str:
+    if not account:
+        return "Planned: addresses are fixed."
+    return ", ".join(f"{key.replace('_', ' ')} {byte_text(size)}" for key, size in account.items() if size)
+
+
+def _bound(recording: Recording, snapshot: int) -> bool:
+    rows = recording.query("SELECT inputs FROM interfaces WHERE born <= ? AND died > ?", snapshot, snapshot)
+    return all(is_bound(text) for row in rows for _, text in orjson.loads(row["inputs"]))
+
+
+def _work(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], int, str] | None,
+          meta: dict[str, Any], bound: bool) -> Payload:
+    flops = steps[snapshot]["flops"]
+    if not bound:
+        return number("work", "Work", "–", why="shapes are not bound yet")
+    first = steps[0]["flops"] if len(steps) < 2 else max(steps[0]["flops"], steps[1]["flops"])
+    second = _against(flops, first)
+    peak = (meta.get("target_facts") or {}).get("peak_gflops")
+    if times and peak:
+        second = f"{flops / median(times[0]) / 1e9 / peak:.0%} of this machine's peak"
+    return number("work", "Work", flop_text(flops), second=second, tip="Arithmetic of one run, from the shapes.")
+
+
+def _against(now: float, first: float) -> str:
+    if not first or now == first:
+        return "as imported"
+    share = now / first - 1
+    return f"{signed(share, digits(abs(share) * 100, 2))} % against imported"
+
+
+def _nodes(recording: Recording, steps: list[dict[str, Any]], snapshot: int) -> Payload:
+    step = steps[snapshot]
+    program = step["level"] == "program"
+    first, now = steps[0]["nodes"], step["nodes"]
+    text = f"{now:,}" if snapshot == 0 else f"{first:,} → {now:,}"
+    noun = "instructions" if program else "nodes"
+    return number("nodes", "Nodes", text, second="as imported" if snapshot == 0 else f"imported nodes → {noun} now")
+
+
+def _error(steps: list[dict[str, Any]], snapshot: int) -> Payload:
+    errors = [step["error"] for step in steps[: snapshot + 1] if step["error"] is not None]
+    if errors:
+        return number("error", "Error", digits(max(errors), 1), second="of max |value|, against the reference",
+                      tip="Largest difference to the interpreter's results so far.")
+    bounds = {step["promise"] for step in steps[1 : snapshot + 1] if step["fired"] and step["promise"]}
+    if snapshot and bounds <= {"exactly equal"}:
+        return number("error", "Error", "–", why="not measured; every pass so far promises exactly equal results")
+    return number("error", "Error", "–", why="not measured in this run" if snapshot else "this is the reference")

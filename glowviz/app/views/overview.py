@@ -1,0 +1,100 @@
+"""The model's card: what it is, where time and memory go, and what is odd about it."""
+
+from typing import Any
+
+import orjson
+
+from glowviz.app.reader import Payload
+from glowviz.app.wording import byte_text, counted, digits, median, shape_of, tally, time_text
+from glowviz.compiler.recording.reader import Recording
+
+UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+WEIGHTS = {"trained": "Weights are trained.", "seeded": "Weights are seeded random: answers mean nothing.",
+           "unknown": "Whether the weights are trained, the file does not say."}
+ACCOUNT = ("weights", "packed", "activations", "state", "io", "scratch", "code", "process_peak")
+
+
+def overview(recording: Recording, title: str = "", weights: str = "unknown") -> Payload:
+    """Return docs/payloads.md `overview`; `title` and `weights` are what the gallery or the upload knows."""
+    meta = recording.meta
+    steps = recording.passes()
+    facts: dict[str, Any] = meta.get("model_facts") or {}
+    inputs, outputs = _ports(recording)
+    failed = sum(step["status"] == "failed" for step in steps)
+    return {
+        "name": title or meta.get("model", "model"), "status": meta.get("state", "running"), "snapshots": len(steps),
+        "first_change": _first_change(steps), "bound": _bound(meta, inputs), "disabled": meta["disabled"],
+        "precision": meta.get("precision", "f32"), "threads": meta.get("threads", 1), "problems": failed,
+        "what": _what(recording, facts), "facts": _facts(meta, facts), "inputs": inputs, "outputs": outputs,
+        "weights": {"kind": weights, "text": WEIGHTS[weights]}, "time": _time(recording),
+        "memory": _memory(meta), "findings": [_finding(one) for one in facts.get("findings", [])],
+    }
+
+
+def _first_change(steps: list[dict[str, Any]]) -> int | None:
+    """Return the first pass that changed how much there is to do, else the first that changed anything."""
+    fired = [step["snapshot"] for step in steps if step["snapshot"] > 0 and step["fired"]]
+    strong = [i for i in fired if any(steps[i][key] != steps[i - 1][key] for key in ("nodes", "moved")) and i > 1]
+    return next(iter(strong or fired), None)
+
+
+def _ports(recording: Recording) -> tuple[list[list[str]], list[list[str]]]:
+    rows = recording.query("SELECT inputs, outputs FROM interfaces ORDER BY born DESC LIMIT 1")
+    if not rows:
+        return [], []
+    types = {result: text for node in recording.nodes(recording.last("graph") or 0) for result, text in
+             zip(node.results, node.types, strict=True)}
+    inputs = [[name, text] for name, text in orjson.loads(rows[0]["inputs"])]
+    outputs = [[value, types.get(value, "")] for _, value in orjson.loads(rows[0]["outputs"])]
+    return inputs, outputs
+
+
+def _bound(meta: dict[str, Any], inputs: list[list[str]]) -> str:
+    shapes = ", ".join(shape_of(text) for _, text in inputs[:2]) + (" …" if len(inputs) > 2 else "")
+    threads = meta.get("threads", 1)
+    return " · ".join((shapes, meta.get("precision", "f32"), meta.get("target", ""),
+                       "1 thread" if threads == 1 else f"{threads} threads"))
+
+
+def _what(recording: Recording, facts: dict[str, Any]) -> str:
+    nodes = recording.nodes(0)
+    parameters = facts.get("parameters")
+    weights = f" and {digits(parameters / 1e6)} million parameters" if parameters and parameters > 1e5 else ""
+    return f"{counted(len(nodes), 'operator')}{weights}: {tally(node.op for node in nodes)}."
+
+
+def _facts(meta: dict[str, Any], facts: dict[str, Any]) -> list[list[str]]:
+    opsets = facts.get("opsets") or {}
+    rows = [
+        ("File", byte_text(facts["file_bytes"]) if facts.get("file_bytes") else ""),
+        ("Weights", byte_text(facts["weight_bytes"]) if facts.get("weight_bytes") is not None else ""),
+        ("Opset", ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in opsets.items())),
+        ("IR version", str(facts.get("ir_version") or "")),
+        ("Made by", facts.get("producer") or ""),
+        ("Compiled for", meta.get("cpu") or meta.get("target") or ""),
+    ]
+    return [[label, value] for label, value in rows if value]
+
+
+def _time(recording: Recording) -> list[Payload]:
+    rows = recording.kernels() if recording.query("SELECT 1 FROM spans LIMIT 1") else []
+    times = {row["position"]: median(span["samples"]) * UNIT_SECONDS[span["unit"]]
+             for row in rows for span in row["spans"][:1] if span["samples"]}
+    labels = {s["value"]: s["label"] for s in recording.statements()} if times else {}
+    total = sum(times.values()) or 1.0
+    slowest = sorted((row for row in rows if row["position"] in times), key=lambda row: -times[row["position"]])[:3]
+    return [{"title": labels.get(row["value"]) or row["value"], "name": row["value"],
+             "share": times[row["position"]] / total,
+             "text": f"{time_text(times[row['position']])}, {times[row['position']] / total:.0%}"} for row in slowest]
+
+
+def _memory(meta: dict[str, Any]) -> list[Payload]:
+    account = meta.get("account") or (meta.get("plan") or {}).get("arenas") or {}
+    rows = [(key.replace("_", " "), account[key]) for key in (*ACCOUNT, "io") if account.get(key)]
+    return [{"label": label, "bytes": size, "text": byte_text(size)} for label, size in dict(rows).items()]
+
+
+def _finding(one: dict[str, Any]) -> Payload:
+    where = one.get("where") or []
+    text = one["what"] + (f". {one['do']}" if one.get("do") else "")
+    return {"sign": "!", "text": text + ("" if text.endswith(".") else "."), "name": where[0] if where else None}

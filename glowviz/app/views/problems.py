@@ -1,0 +1,43 @@
+"""What went wrong in a compilation, as cards with a report to copy."""
+
+from typing import Any
+
+from glowviz.app.reader import Payload
+from glowviz.compiler.recording.reader import Recording
+
+
+def problems(recording: Recording, job: dict[str, str] | None = None) -> Payload:
+    """Return docs/payloads.md `problems`; `job` is the end of the compiling process when that is known."""
+    meta = recording.meta
+    cards = [_card(step, meta) for step in recording.passes() if step["status"] == "failed"]
+    if not cards and job is not None:
+        cards.append(_job_card(job, len(recording), meta))
+    return {"problems": cards}
+
+
+def _card(step: dict[str, Any], meta: dict[str, Any]) -> Payload:
+    problem = step["problem"] or {}
+    return {"sign": "✕", "stage": step["name"], "snapshot": max(0, step["snapshot"] - 1), "name": step["peak_at"] or "",
+            "what": problem.get("what", "This pass failed."), "where": problem.get("where", ""),
+            "expected": _expected(problem), "remedy": problem.get("do", ""), "skip": not step["required"],
+            "report": report(step["name"], problem, meta), "cutout": []}
+
+
+def _job_card(job: dict[str, str], snapshots: int, meta: dict[str, Any]) -> Payload:
+    return {"sign": "✕", "stage": "", "snapshot": max(0, snapshots - 1), "name": "", "what": job.get("what", ""),
+            "where": job.get("where", ""), "expected": _expected(job), "remedy": job.get("do", ""), "skip": False,
+            "report": report("the compiling process", job, meta), "cutout": []}
+
+
+def _expected(problem: dict[str, str]) -> str:
+    return f"Expected {problem['expected']}." if problem.get("expected") else ""
+
+
+def report(stage: str, problem: dict[str, str], meta: dict[str, Any]) -> str:
+    """Return the text to copy into a bug report: what failed, with which options and versions."""
+    lines = [f"glowviz: {stage} failed", *(f"{key}: {problem[key]}" for key in ("what", "where", "expected", "do")
+                                           if problem.get(key)),
+             f"model: {meta.get('model')}", f"target: {meta.get('target')} ({meta.get('cpu')})",
+             f"disabled: {meta.get('disabled')}",
+             f"options: {meta.get('options')}", f"versions: {meta.get('versions')}"]
+    return "\n".join([*lines, problem.get("trace") or problem.get("report") or ""]).rstrip()

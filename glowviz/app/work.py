@@ -1,0 +1,76 @@
+"""What the app's jobs do in their child processes: look at a model, compile it into a recording, time it."""
+
+import runpy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from glowviz.compiler.graph import Graph
+
+Progress = Callable[[float, str], None]
+TIMED_RUNS = 20
+EXPECTED_STEPS = 55  # passes of a usual run; only the progress bar depends on it
+
+
+def inspect(main: str, files: dict[str, str]) -> dict[str, Any]:
+    """Return the free dimensions of a model that somebody must give, and the full shapes that would do."""
+    if main.endswith(".glow"):
+        return {"asks": [], "inputs": []}
+    from glowviz.compiler.importer import inspect_model
+
+    facts = inspect_model(Path(main), _paths(files))
+    asks = [{"name": one.name, "input": one.input, "position": one.axis, "default": one.proposed} for one in facts.asks]
+    inputs = [{"name": one.name, "dims": list(one.dims or ()), "proposed": list(one.proposed or ()),
+               "open": bool(one.free)} for one in facts.inputs]
+    return {"asks": asks, "inputs": inputs}
+
+
+def build(card: str) -> str:
+    """Return the path of a gallery model, which is built where it is missing."""
+    from glowviz.gallery import card as find
+
+    return str(find(card).path())
+
+
+def compile_recording(main: str, files: dict[str, str], record: str, options: dict[str, Any],
+                      load: list[str], progress: Progress) -> dict[str, Any]:
+    """Compile a model into the recording `record`, then time it; returns what to say beside the numbers."""
+    import glowviz
+    from glowviz.compiler.run_facts import append_times
+
+    steps = 0
+
+    def step(text: str) -> None:
+        nonlocal steps
+        steps += 1
+        progress(min(0.9, steps / EXPECTED_STEPS), text)
+
+    for path in load:
+        runpy.run_path(path)
+    shapes = {name: tuple(dims) for name, dims in (options.get("shapes") or {}).items()}
+    executable = glowviz.compile(
+        _source(main, files, shapes), shapes=shapes or None, target=options["target"], threads=options["threads"],
+        precision=options["precision"], disable=tuple(options["disable"]), record=record, progress=step,
+    )
+    progress(0.92, "timing kernels")
+    append_times(record, executable, options["threads"], TIMED_RUNS)
+    return {"instructions": len(executable.listing())}
+
+
+def _source(main: str, files: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> Graph | str:
+    """Return what the compiler reads: text is parsed here, uploads are read with their side files."""
+    if main.endswith(".glow"):
+        from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
+        from glowviz.compiler.text import parse_graph
+
+        return parse_graph(Path(main).read_text(encoding="utf-8"))
+    if not files:
+        return main
+    from glowviz.compiler.importer import read_model
+
+    return read_model(Path(main), shapes or None, _paths(files))
+
+
+def _paths(files: dict[str, str]) -> dict[str, Path] | None:
+    """Return the side files by the name that the model calls them; None = look in the model's own folder."""
+    return {name: Path(path) for name, path in files.items()} if files else None

@@ -1,0 +1,221 @@
+"""Compilations run as jobs in child processes; the same model with the same options is compiled once."""
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from glowviz.app.glow_editor import run_passes
+from glowviz.app.pictures import pictures
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload
+from glowviz.app.store import Store, StoredModel, file_hash
+from glowviz.gallery import Card, cards
+from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument
+
+INSPECTING = Limits(wall=60, cpu=60)
+COMPILING = Limits(wall=1800, cpu=7200, memory=16 << 30)
+PATIENCE = 20.0  # seconds to wait for the first snapshot before the page is told to wait
+WORDS = {State.QUEUED: "queued", State.RUNNING: "running", State.DONE: "done", State.CANCELLED: "cancelled"}
+DEFAULTS = {"target": "cpu", "threads": 1, "precision": "f32", "disable": [], "shapes": {}}
+
+
+class JobWorkshop:
+    """Compiles through glowviz.jobs; a recording's id is also its job's."""
+
+    def __init__(self, store: Store, load: Sequence[str] = ()) -> None:
+        self.store = store
+        self.load = list(load)  # files with ops and passes of the user's own, loaded by every job
+        self._pool: Pool | None = None
+
+    @property
+    def pool(self) -> Pool:
+        if self._pool is None:
+            self._pool = Pool(self.store.folder / "jobs")
+        return self._pool
+
+    def close(self) -> None:
+        """End the pool of this process."""
+        if self._pool is not None:
+            self._pool.close()
+
+    # -- opening -----------------------------------------------------------------------------------
+    def compile(self, request: Payload) -> Payload:
+        """Start (or find) the compilation of an upload, a gallery card, or a recording's model with new options."""
+        if "gallery" in request:
+            return self._open_card(str(request["gallery"]), request)
+        if "upload" in request:
+            return self._open_upload(str(request["upload"]), request)
+        if "recording" in request:
+            source = json.loads(self.store.notes(str(request["recording"])).get("source", "null"))
+            if source is None:
+                raise Problem("This recording does not say where its model lies.", "The recording",
+                              remedy="Open the model itself.")
+            source["options"] = {**source["options"], **_options(request)}
+            return self._start(**source)
+        raise Problem("The request names no model.", expected="upload, gallery or recording")
+
+    def open_path(
+        self, path: Path, shapes: dict[str, int] | None = None, full_shapes: dict[str, tuple[int, ...]] | None = None
+    ) -> Payload:
+        """Open a model or a recording of this machine; `shapes` by dimension, or `full_shapes` by input."""
+        if not path.is_file():
+            raise Problem(f"There is no file {path}.", expected="an .onnx, .glow or .glowrec file",
+                          remedy="Check the path.", status=404)
+        if path.suffix == ".glowrec":
+            identifier = self.store.adopt(path)
+            self.store.note(identifier, {"title": path.stem})
+            return {"recording": identifier, "job": None}
+        main = str(path.resolve())
+        if full_shapes:
+            return self._start(main, {}, path.name, "unknown", {"shapes": {k: list(v) for k, v in full_shapes.items()}})
+        return self._bound(main, {}, path.name, "unknown", {"shapes": shapes} if shapes else {})
+
+    def _open_card(self, name: str, request: Payload) -> Payload:
+        card = next((card for card in cards() if card.name == name), None)
+        if card is None:
+            raise Problem(f"The gallery has no {name!r}.", expected=", ".join(c.name for c in cards()), status=404)
+        main = self._result("glowviz.app.work:build", {"card": name}, COMPILING)
+        return self._start(main, {}, card.title, card.weights, _options(request))
+
+    def _open_upload(self, upload: str, request: Payload) -> Payload:
+        model = self.store.finish_upload(upload)
+        if model.main.suffix == ".glowrec":
+            identifier = self.store.adopt(model.main)
+            self.store.note(identifier, {"title": model.title})
+            return {"recording": identifier, "job": None}
+        return self._bound(str(model.main), _files(model), model.title, "unknown", request)
+
+    def _bound(self, main: str, files: dict[str, str], title: str, weights: str, request: Payload) -> Payload:
+        """Start compiling, or answer with the dimensions that somebody must give first."""
+        seen = self._result("glowviz.app.work:inspect", {"main": main, "files": files}, INSPECTING)
+        given: dict[str, int] = request.get("shapes") or {}
+        missing = [one for one in seen["asks"] if one["name"] not in given]
+        if missing:
+            return {"dims": missing}
+        options = _options(request) | {"shapes": _shapes(seen["inputs"], given)}
+        return self._start(main, files, title, weights, options)
+
+    def _start(self, main: str, files: dict[str, str], title: str, weights: str, options: Payload) -> Payload:
+        options = {**DEFAULTS, **options}
+        paths = [Path(main), *(Path(path) for _, path in sorted(files.items()))]
+        identifier = Store.recording_id(file_hash(paths), options)
+        record = self.store.recording_path(identifier)
+        source = {"main": main, "files": files, "title": title, "weights": weights, "options": options}
+        notes = self.store.notes(identifier)
+        if record.exists() and self._state(notes) in (None, State.DONE, State.RUNNING):
+            self.store.touch(identifier)
+            return {"recording": identifier, "job": identifier if self._state(notes) is State.RUNNING else None}
+        record.unlink(missing_ok=True)
+        job = self.pool.submit("glowviz.app.work:compile_recording", {
+            "main": main, "files": files, "record": str(record), "options": options, "load": self.load}, COMPILING)
+        notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source)}
+        self.store.note(identifier, notes)
+        self._await_first_snapshot(job, record)
+        self.store.evict(keep=frozenset({identifier}))
+        return {"recording": identifier, "job": identifier}
+
+    def _await_first_snapshot(self, job: Job, record: Path) -> None:
+        """Wait until the recording can be opened; a job that ends before that is told as its Problem."""
+        end = time.monotonic() + PATIENCE
+        while not record.exists() and time.monotonic() < end:
+            if job.state.final:
+                break
+            time.sleep(0.02)
+        if not record.exists() and job.state.final and job.problem is not None:
+            raise JobError(job.state, job.problem)
+
+    def _result(self, function: str, arguments: dict[str, Any], limits: Limits) -> Any:
+        if "main" in arguments:
+            arguments = {**arguments, "main": file_argument(arguments["main"])}
+        return self.pool.submit(function, arguments, limits).result(timeout=limits.wall)
+
+    # -- jobs ----------------------------------------------------------------------------------------
+    def _job(self, notes: dict[str, str]) -> Job | None:
+        if "job" not in notes:
+            return None
+        try:
+            return self.pool.job(int(notes["job"]))
+        except KeyError:
+            return None
+
+    def _state(self, notes: dict[str, str]) -> State | None:
+        job = self._job(notes)
+        return job.state if job is not None else None
+
+    def job(self, identifier: str) -> Payload:
+        """Return how far the compilation of recording `identifier` is."""
+        job = self._job(self.store.notes(identifier))
+        if job is None:
+            raise Problem("No job belongs to this recording.", status=404)
+        row = job.row()
+        problem = row.problem or {}
+        told = {"what": problem.get("what", ""), "where": problem.get("where", ""),
+                "expected": problem.get("expected", ""), "remedy": problem.get("do", "")}
+        return {"state": WORDS.get(row.state, "failed"), "stage": row.message or WORDS.get(row.state, str(row.state)),
+                "done": round(row.fraction * 100), "total": 100, "recording": identifier,
+                "problem": told if problem else None}
+
+    def ended_badly(self, identifier: str) -> dict[str, str] | None:
+        """Return the problem of a recording whose job ended without finishing it, else None."""
+        job = self._job(self.store.notes(identifier))
+        if job is None:
+            return None
+        row = job.row()
+        if not row.state.final or row.state is State.DONE:
+            return None
+        cancelled = {"what": "The compilation was cancelled.", "where": "", "expected": "", "do": "Open it again."}
+        return row.problem or cancelled
+
+    def cancel(self, identifier: str) -> None:
+        """Stop the job of recording `identifier`."""
+        job = self._job(self.store.notes(identifier))
+        if job is not None:
+            job.cancel()
+
+    # -- the rest --------------------------------------------------------------------------------------
+    def glow(self, text: str, passes: list[str]) -> Payload:
+        """Run passes on a graph's text, in this process: it must follow while somebody types."""
+        return run_passes(text, passes)
+
+    def gallery(self) -> list[Payload]:
+        """Return the cards with their pictures."""
+        drawn = pictures()
+        compiled = {self.store.notes(identifier).get("title") for identifier, _ in self.store.recordings()}
+        return [self._card(card, drawn.get(card.name, []), card.title in compiled) for card in cards()]
+
+    @staticmethod
+    def _card(card: Card, picture: list[list[int]], compiled: bool) -> Payload:
+        return {"id": card.name, "title": card.title, "nodes": card.nodes, "sentence": card.sentence,
+                "answers": card.answers, "weights": card.weights, "compiled": compiled, "picture": picture}
+
+    def warm(self) -> None:
+        """Compile the first card, so that one is ready when somebody clicks it."""
+        self._open_card(cards()[0].name, {})
+
+
+def _options(request: Payload) -> Payload:
+    """Return the options of a request that are known, each checked."""
+    options: Payload = {}
+    if "disable" in request:
+        options["disable"] = sorted({str(name) for name in request["disable"]})
+    if "threads" in request:
+        options["threads"] = max(1, min(256, int(request["threads"])))
+    for key in ("precision", "target"):
+        if key in request:
+            options[key] = str(request[key])
+    return options
+
+
+def _shapes(inputs: list[Payload], given: dict[str, int]) -> dict[str, list[int]]:
+    """Return a full shape for every input with free dimensions, from the numbers given by name."""
+    return {
+        one["name"]: [dim if isinstance(dim, int) else int(given.get(dim) or default)
+                      for dim, default in zip(one["dims"], one["proposed"], strict=True)]
+        for one in inputs if one["open"] and given
+    }
+
+
+def _files(model: StoredModel) -> dict[str, str]:
+    return {name: str(path) for name, path in model.files.items()}
