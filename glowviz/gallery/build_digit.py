@@ -1,6 +1,6 @@
 """A convolutional network, trained here in seconds on drawn digits, then dressed with what exporters leave behind.
 
-The eighteen operators hold a case for nearly every graph pass: see `dress`.
+The twenty-one operators hold a case for nearly every graph pass: see `dress`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import numpy as np
 from glowviz.gallery.train import Adam, Weights, softmax
 from glowviz.gallery.writer import Built, Net
 
-SIZE, KERNEL, FILTERS = 12, 5, 16
+SIZE, KERNEL, FILTERS, SLOPE = 12, 5, 16, 0.1
 EPOCHS, EXAMPLES, BATCH = 14, 3000, 100
 
 # The ten digits, five dots wide and seven high.
@@ -55,14 +55,21 @@ def gradients(weights: Weights, cut: np.ndarray, digits: np.ndarray) -> Weights:
     maps = cut @ weights["filters"] + weights["bias"]
     won = maps.argmax(axis=1)
     best = np.take_along_axis(maps, won[:, None, :], axis=1)[:, 0]
-    pooled = np.maximum(best, 0)
-    d = softmax(pooled @ weights["w"] + weights["b"])
+    felt = np.maximum(best, 0)
+    mixed = felt @ weights["mix"] + weights["mix_bias"]
+    d = softmax(leaky(mixed) @ weights["w"] + weights["b"])
     d[np.arange(len(d)), digits] -= 1
     d /= len(d)
-    back = (d @ weights["w"].T) * (best > 0)
+    d_mixed = (d @ weights["w"].T) * np.where(mixed > 0, 1, SLOPE).astype(np.float32)
+    d_best = (d_mixed @ weights["mix"].T) * (best > 0)
     winners = np.take_along_axis(cut, won[:, :, None], axis=1)
-    return {"w": pooled.T @ d, "b": d.sum(axis=0), "bias": back.sum(axis=0),
-            "filters": np.einsum("nfk,nf->kf", winners, back)}
+    return {"w": leaky(mixed).T @ d, "b": d.sum(axis=0), "mix": felt.T @ d_mixed, "mix_bias": d_mixed.sum(axis=0),
+            "bias": d_best.sum(axis=0), "filters": np.einsum("nfk,nf->kf", winners, d_best)}
+
+
+def leaky(x: np.ndarray) -> np.ndarray:
+    """x where positive, else a tenth of it."""
+    return np.where(x > 0, x, np.float32(SLOPE) * x)
 
 
 def pooled(weights: Weights, x: np.ndarray) -> np.ndarray:
@@ -73,7 +80,8 @@ def pooled(weights: Weights, x: np.ndarray) -> np.ndarray:
 
 def scores(weights: Weights, x: np.ndarray) -> np.ndarray:
     """The ten scores of each picture, before the softmax."""
-    return pooled(weights, x) @ weights["w"] + weights["b"]
+    mixed = leaky(pooled(weights, x) @ weights["mix"] + weights["mix_bias"])
+    return mixed @ weights["w"] + weights["b"]
 
 
 def train(seed: int = 0) -> tuple[Weights, float]:
@@ -82,6 +90,8 @@ def train(seed: int = 0) -> tuple[Weights, float]:
     weights: Weights = {
         "filters": rng.normal(0, 0.2, (KERNEL * KERNEL, FILTERS)).astype(np.float32),
         "bias": np.zeros(FILTERS, np.float32),
+        "mix": rng.normal(0, 0.3, (FILTERS, FILTERS)).astype(np.float32),
+        "mix_bias": np.zeros(FILTERS, np.float32),
         "w": rng.normal(0, 0.2, (FILTERS, 10)).astype(np.float32),
         "b": np.zeros(10, np.float32),
     }
@@ -110,14 +120,18 @@ def _normalization(weights: Weights) -> list[np.ndarray]:
 def dress(weights: Weights) -> Net:
     """The network as a careless exporter leaves it; in brackets the pass that has something to do.
 
-    The batch is free [bind_shapes]; Pad before Conv [merge_pad]; BatchNormalization [fold_batchnorm]; two
-    inverse Transposes around a Relu [sink_transposes, merge_transposes]; Relu before MaxPool [swap_relu_maxpool];
-    a Transpose that only moves a 1 [transpose_to_reshape], then Flatten [clean_reshapes]; Dropout
-    [eliminate_noop]; a quotient of constants [fold_constants] that is 1 [arithmetic]; the scores computed twice
-    [cse], once to be returned; a softmax in pieces [fold_softmax]; a result that nobody reads [dce].
+    The batch is free [bind_shapes]; the channel axis is put in [lower]; Pad before Conv [merge_pad];
+    BatchNormalization [fold_batchnorm]; two inverse Transposes around a Relu [sink_transposes,
+    merge_transposes]; Relu before MaxPool [swap_relu_maxpool]; a Transpose that only moves a 1
+    [transpose_to_reshape], then Flatten [clean_reshapes]; a PRelu with one slope [fold_leaky_relu] behind a Gemm
+    [fuse]; Dropout [eliminate_noop]; a quotient of constants [fold_constants] that is 1 [arithmetic]; the scores
+    computed twice [cse], once to be returned; a softmax in pieces [fold_softmax]; a result that nobody reads [dce].
     """
     net = Net("digit", opset=17)
-    x = features(net, net.input("picture", ["batch", 1, SIZE, SIZE]), weights)
+    x = features(net, net.input("picture", ["batch", SIZE, SIZE]), weights)
+    mix = [net.weight("mix.weight", weights["mix"]), net.weight("mix.bias", weights["mix_bias"])]
+    slope = net.weight("leaky.slope", np.full(1, SLOPE, np.float32))
+    x = net.add("PRelu", net.add("Gemm", x, *mix, name="mix"), slope, name="leaky")
     net.output("probability", head(net, x, weights), ["batch", 10])
     return net
 
@@ -138,6 +152,7 @@ def head(net: Net, x: str, weights: Weights) -> str:
 
 def features(net: Net, x: str, weights: Weights) -> str:
     """From the picture to one number a filter, f32[batch × 16]."""
+    x = net.add("Unsqueeze", x, net.integers("channel.axis", [1]), name="channel")
     edges = net.integers("edge.pads", [0, 0, 2, 2, 0, 0, 2, 2])
     x = net.add("Pad", x, edges, name="edge", mode="constant")
     filters = weights["filters"].T.reshape(FILTERS, 1, KERNEL, KERNEL)
@@ -158,11 +173,11 @@ def samples() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
     """One picture of each digit, by name, and the right answers."""
     x, digits = pictures(np.random.default_rng(5), 200)
     first = {digit: int(np.flatnonzero(digits == digit)[0]) for digit in range(10)}
-    return ({f"a {digit}": {"picture": x[place][None, None]} for digit, place in first.items()},
+    return ({f"a {digit}": {"picture": x[place][None]} for digit, place in first.items()},
             {f"a {digit}": str(digit) for digit in first})
 
 
 def build() -> Built:
-    """f32[batch × 1 × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
+    """f32[batch × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
     weights, accuracy = train()
     return Built(dress(weights).model(), {"accuracy": accuracy, "unseen": 1000}, *samples())

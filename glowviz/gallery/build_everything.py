@@ -15,7 +15,7 @@ from glowviz.gallery.build_transformer import gelu_erf, layer_norm
 from glowviz.gallery.train import Adam, Weights, softmax
 from glowviz.gallery.writer import Built, Net
 
-WIDTH, SLOPE = 32, 0.1
+WIDTH = 32
 EXAMPLES, STEPS, BATCH = 3000, 1500, 200
 _erf = np.vectorize(erf, otypes=[np.float32])
 
@@ -38,7 +38,7 @@ def middle(net: Net, x: str, weights: Weights) -> str:
     layer = [net.weight("widen.weight", weights["w"]), net.weight("widen.bias", weights["b"])]
     x = net.add("Gemm", x, *layer, name="widen")
     x = net.add("Reshape", x, net.integers("square.shape", [-1, 4, WIDTH // 4]), name="square")
-    x = net.add("PRelu", x, net.weight("leaky.slope", np.full(1, SLOPE, np.float32)), name="leaky")
+    x = net.add("PRelu", x, net.weight("leaky.slope", np.full(1, build_digit.SLOPE, np.float32)), name="leaky")
     x = net.add("Flatten", x, name="unsquare", axis=1)
     x = layer_norm(net, gelu_erf(net, x, name="gelu"), WIDTH, name="normal", whole=False)
     x = net.add("Mul", x, net.add("HardSigmoid", x, name="hard", alpha=1 / 6, beta=0.5), name="hardswish")
@@ -52,8 +52,7 @@ def middle(net: Net, x: str, weights: Weights) -> str:
 
 def middle_values(x: np.ndarray, weights: Weights, scale: np.ndarray, bias: np.ndarray) -> np.ndarray:
     """What `middle` computes, in numpy."""
-    x = x @ weights["w"] + weights["b"]
-    x = np.where(x > 0, x, SLOPE * x)
+    x = build_digit.leaky(x @ weights["w"] + weights["b"])
     x = x / 2 * (1 + _erf(x / np.float32(sqrt(2))))
     x = (x - x.mean(axis=1, keepdims=True)) / np.sqrt(x.var(axis=1, keepdims=True) + 1e-5) * scale + bias
     x = x * np.clip(x / 6 + 0.5, 0, 1)
@@ -81,11 +80,11 @@ def train(features: Weights, values: tuple[Weights, np.ndarray, np.ndarray]) -> 
 
 
 def build() -> Built:
-    """f32[batch × 1 × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
+    """f32[batch × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
     features, _ = build_digit.train()
     weights = middle_weights()
     net = Net("everything", opset=17)
-    x = build_digit.features(net, net.input("picture", ["batch", 1, build_digit.SIZE, build_digit.SIZE]), features)
+    x = build_digit.features(net, net.input("picture", ["batch", build_digit.SIZE, build_digit.SIZE]), features)
     x = middle(net, x, weights)
     norm = (net.array("normal.scale"), net.array("normal.bias"))
     last, accuracy = train(features, (weights, *norm))

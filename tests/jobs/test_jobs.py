@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from glowviz.compiler.problem import Problem
+from glowviz.gallery import card
 from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument, report_progress
 
 WORK = "tests.jobs.work"
@@ -246,6 +247,15 @@ def test_the_limits_are_the_systems(pool: Pool) -> None:
 
 def test_new_children_have_the_common_modules_already(pool: Pool) -> None:
     assert {"numpy", "onnx", "llvmlite.binding"} <= set(pool.submit(f"{WORK}:modules").result(10))
+
+
+def test_the_compiler_runs_as_a_job(pool: Pool) -> None:
+    path = card("digit").path()
+    arguments = {"model": file_argument(path), "inputs": file_argument(path.with_suffix(".npz"))}
+    job = pool.submit(f"{WORK}:compile_and_run", arguments)
+    assert job.result(60) == 7
+    assert job.output_path("run.glowrec").stat().st_size > 1000
+    assert job.progress[1]
 
 
 def test_arguments_must_be_plain_data(pool: Pool) -> None:

@@ -97,3 +97,12 @@ def limits_seen() -> dict[str, int]:
 
 def modules() -> list[str]:
     return sorted(sys.modules)
+
+
+def compile_and_run(model: str, inputs: str, folder: Path, progress: Callable[[float, str], None]) -> int:
+    """Compile a digit network, record it, and name the digit of the first picture in the inputs file."""
+    import glowviz
+
+    run = glowviz.compile(model, record=folder / "run.glowrec", progress=lambda line: progress(0.5, line))
+    with np.load(inputs) as pictures:
+        return int(run.run({"picture": pictures["a 7/picture"]})["scores"].argmax())
