@@ -105,6 +105,7 @@ def _export(one: argparse.ArgumentParser) -> None:
 
 def _table(one: argparse.ArgumentParser) -> None:
     one.add_argument("--json", action="store_true")
+    one.add_argument("--markdown", action="store_true", help="as docs/ holds it")
 
 
 COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {

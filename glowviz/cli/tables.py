@@ -13,12 +13,12 @@ def ops(options: argparse.Namespace) -> int:
     """Every op and what it can: the op × concern table."""
     from glowviz.compiler.ops.table import rows
 
-    return show(rows(), options.json)
+    return show(rows(), options)
 
 
 def passes(options: argparse.Namespace) -> int:
     """Every pass: its rewrite, its promise, its options."""
-    return show(pass_rows(), options.json)
+    return show(pass_rows(), options)
 
 
 def pass_rows() -> list[dict[str, Any]]:
@@ -43,16 +43,24 @@ def backends(options: argparse.Namespace) -> int:
     """Every backend this installation can compile for."""
     from glowviz.compiler.backends import BACKENDS
 
-    return show([{"backend": name, "what": text} for name, (_, text) in BACKENDS.items()], options.json)
+    return show([{"backend": name, "what": text} for name, (_, text) in BACKENDS.items()], options)
 
 
-def show(rows: Sequence[dict[str, Any]], as_json: bool) -> int:
-    """Print rows as JSON or as aligned columns."""
-    if as_json:
+def show(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> int:
+    """Print rows as JSON, as a Markdown table or as aligned columns."""
+    if options.json:
         print(orjson.dumps(list(rows), option=orjson.OPT_INDENT_2).decode())
-        return 0
-    print(columns(rows))
+    else:
+        print(markdown(rows) if options.markdown else columns(rows))
     return 0
+
+
+def markdown(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows as a Markdown table; `|` inside a cell is escaped."""
+    keys = list(rows[0]) if rows else []
+    lines = [keys, ["---"] * len(keys)]
+    lines += [[_cell(row[key]).replace("|", "\\|") for key in keys] for row in rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def columns(rows: Sequence[dict[str, Any]]) -> str:
