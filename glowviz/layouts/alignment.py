@@ -16,7 +16,7 @@ class Flat:
 
     vertices   number -> vertex of the strata;  spans: the numbers [start, stop) of each row
     up, down   number -> the numbers of the neighbours it may align with
-    lane       number -> is it a lane;  main: is it on a longest way through the whole graph
+    lane       number -> is it a lane;  main: is it on a longest way through this part
     """
 
     vertices: list[int]
@@ -46,7 +46,7 @@ def flatten(rows: list[list[int]], strata: Strata, problem: Problem, number: lis
                 near.sort()
     _keep_mutual(up, down)
     lane = [vertex >= count for vertex in vertices]
-    longest = max(problem.depth)
+    longest = max([problem.depth[v] for v in vertices if v < count])
     main = [v < count and problem.depth[v] + problem.height[v] == longest for v in vertices]
     return Flat(vertices, spans, up, down, lane, main)
 

@@ -152,31 +152,40 @@ class Columns:
         return straight | {net: place for net, (length, place) in found.items() if length}
 
     def _place_new(self) -> None:
+        problem = self.problem
+        above = self._anchors(problem.order, problem.above, problem.depth)
+        below = self._anchors(problem.order[::-1], problem.below, problem.height)
         waiting: list[list[int]] = [[] for _ in self.spaces]
         for node, row in enumerate(self.seeded.rows):
             if node not in self.x:
                 waiting[row].append(node)
         for space, nodes in zip(self.spaces, waiting, strict=True):
-            for wish, node in sorted([(self._wish(node), node) for node in nodes]):
-                half = self.problem.widths[node] / 2
+            for wish, node in sorted([(self._wish(node, above, below), node) for node in nodes]):
+                half = problem.widths[node] / 2
                 self.x[node] = space.nearest_for_box(float(round(wish)), half)
                 space.take_box(self.x[node], half)
 
-    def _wish(self, node: int) -> float:
-        """Where the box was; or below its source or above its consumer, whichever row is closer."""
+    def _anchors(self, order: list[int], links: list[list[int]], length: list[int]) -> dict[int, int]:
+        """New node -> the placed box to which new nodes lead from it, the longest way through the graph first."""
+        anchors: dict[int, int] = {}
+        for node in order:
+            if node not in self.x:
+                near = [n for n in links[node] if (n in self.x or n in anchors) and not self.problem.pulled[n]]
+                if near:
+                    best = max(near, key=length.__getitem__)
+                    anchors[node] = anchors.get(best, best)
+        return anchors
+
+    def _wish(self, node: int, above: dict[int, int], below: dict[int, int]) -> float:
+        """Where the box was; or in line with the box above or below to which new boxes lead in fewer rows."""
         if node in self.kept:
             return self.previous.centre(self.kept[node])[0]
         problem, rows = self.problem, self.seeded.rows
-        above = [near for near in problem.above[node] if near in self.x and not problem.pulled[near]]
-        below = [near for near in problem.below[node] if near in self.x]
-        if not above and not below:
-            return 0.0
-        far = len(rows)
-        up = min([rows[node] - rows[near] for near in above], default=far)
-        down = min([rows[near] - rows[node] for near in below], default=far)
-        near, length = (above, problem.depth) if up <= down else (below, problem.height)
-        # of several, the one on the longest way through the graph: the main line goes straight on
-        return self.x[max(near, key=length.__getitem__)]
+        up, down = above.get(node), below.get(node)
+        if up is not None and (down is None or rows[node] - rows[up] <= rows[down] - rows[node]):
+            sources = [near for near in problem.above[node] if near in self.x and not problem.pulled[near]]
+            return self.x[max(sources, key=problem.depth.__getitem__)]
+        return self.x[down] if down is not None else 0.0
 
     def _best_line(self, strata: Strata, chain: list[int], tail: int) -> float:
         """One x for all lanes of a new net: short ways to its boxes, and straight into one of them if possible."""

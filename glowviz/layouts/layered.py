@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import ceil
 from typing import Any
 
 import networkx as nx
@@ -86,6 +87,10 @@ def _arrange(problem: Problem, strata: Strata) -> tuple[list[float], int]:
     found: list[tuple[list[int], float, int]] = []
     leaves, up = split_leaves(strata)
     for members in _parts_with_lanes(problem, strata):
+        if len(members) == 1:
+            x[members[0]] = ceil(widths[members[0]] / 2)
+            found.append((members, widths[members[0]], 1))
+            continue
         rest = [vertex for vertex in members if vertex not in leaves]
         rows = best_order(rest, strata.row, up, strata.down, scratch)
         insert_leaves(rows, [vertex for vertex in members if vertex in leaves], strata, scratch)
@@ -93,17 +98,28 @@ def _arrange(problem: Problem, strata: Strata) -> tuple[list[float], int]:
         if left < len(members):  # otherwise there is no order to save
             left = reduce_crossings(rows, strata.up, strata.down, scratch)
         crossings += left
-        flat = flatten(rows, strata, problem, scratch)
-        places = centres(flat, [widths[vertex] for vertex in flat.vertices]).tolist()
-        for vertex, centre in zip(flat.vertices, places, strict=True):
-            x[vertex] = centre
-        number(rows, scratch)
-        hug(rows, strata, x, widths, scratch)
-        right = max([x[vertex] + widths[vertex] / 2 for vertex in members])
-        found.append((members, right, len(rows)))
+        _straighten(problem, strata, rows, x, widths, scratch)
+        found.append((members, max([x[vertex] + widths[vertex] / 2 for vertex in members]), len(rows)))
     if len(found) > 1:
         _shelve(found, strata, x)
     return x, crossings
+
+
+def _straighten(
+    problem: Problem,
+    strata: Strata,
+    rows: list[list[int]],
+    x: list[float],
+    widths: list[float],
+    scratch: list[int],
+) -> None:
+    """Set x for the vertices of the ordered rows."""
+    flat = flatten(rows, strata, problem, scratch)
+    places = centres(flat, [widths[vertex] for vertex in flat.vertices]).tolist()
+    for vertex, centre in zip(flat.vertices, places, strict=True):
+        x[vertex] = centre
+    number(rows, scratch)
+    hug(rows, strata, x, widths, scratch)
 
 
 def _parts_with_lanes(problem: Problem, strata: Strata) -> list[list[int]]:

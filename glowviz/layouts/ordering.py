@@ -12,9 +12,9 @@ Rows = list[list[int]]
 Links = list[list[int]]
 
 REACHES = (8, 40)  # rows reordered above and below a crossing, first try and second
-SWEEPS = 24
+SWEEPS = 12
 SWEEP_WORK = 60_000  # vertices looked at per window, so that huge windows get fewer sweeps
-MISSES = 4  # sweeps in a row that each bring less than …
+MISSES = 3  # sweeps in a row that each bring less than …
 WORTH = 0.01  # … this part of the crossings: then the window is done
 SWAP_PASSES = 6
 HOPEFUL = 0.25  # crossings per vertex up to which it is worth starting from another order
@@ -87,8 +87,10 @@ def reduce_crossings(rows: Rows, up: Links, down: Links, place: list[int]) -> in
     fast. A window keeps a new order only if it has fewer crossings.
     """
     counts = recount(rows, down, place)
+    tried: set[tuple[int, int]] = set()
     for reach in REACHES:
-        for first, last in list(_windows(rows, counts, reach)):
+        for first, last in [window for window in _windows(rows, counts, reach) if window not in tried]:
+            tried.add((first, last))
             _improve(rows, first, last, up, down, place)
             counts[first:last] = _count(rows, first, last, down, place)
     for first, last in list(_windows(rows, counts, 1)):

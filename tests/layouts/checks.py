@@ -36,9 +36,7 @@ def overlapping_boxes(placed: Placed, gap: float = 0.0) -> list[tuple[Any, Any]]
 def edges_not_down(graph: nx.DiGraph, placed: Placed) -> list[tuple[Any, Any]]:
     """Edges whose head is not in a later row and lower."""
     return [
-        (u, v)
-        for u, v in graph.edges()
-        if placed.layers[u] >= placed.layers[v] or box(placed, u)[3] >= placed.y[v]
+        (u, v) for u, v in graph.edges() if placed.layers[u] >= placed.layers[v] or box(placed, u)[3] >= placed.y[v]
     ]
 
 
