@@ -14,7 +14,6 @@ from glowviz.cli.commands import clear, compile_options, source
 from glowviz.cli.tables import columns
 from glowviz.compiler.problem import Problem
 
-
 STAGE_TOLERANCE = 1e-6
 """Of max |value|, for irgen and plan_memory: they move values, and numpy's BLAS sums up by alignment."""
 
