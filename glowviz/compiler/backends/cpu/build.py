@@ -50,7 +50,11 @@ class _Names:
         name, number = code.name, 2
         while self._texts.setdefault(name, code.text) != code.text:
             name, number = f"{code.name}.{number}", number + 1
-        return name, code.text.replace(f"@{code.name}(", f"@{name}(")
+        if name == code.name:
+            return name, code.text
+        # tables that belong to the kernel carry its name too
+        text = code.text.replace(f"@{code.name}(", f"@{name}(")
+        return name, text.replace(f"@{code.name}.table", f"@{name}.table")
 
 
 def _bind(instr: Instr, program: Program, target: Target, threads: int, names: _Names) -> Binding:
