@@ -53,6 +53,12 @@ def test_an_engine_beside_itself_is_as_fast_and_agrees(model: Path) -> None:
     assert first.first_wall > 0
 
 
+def test_the_peak_is_the_engines_own_not_ours(model: Path) -> None:
+    ours = np.ones(60_000_000)  # 480 MB in this process while the engines start
+    peak = compared(model, ODD, seconds=0.1).rows[0].peak
+    assert ours.nbytes > 400e6 > peak > 10e6
+
+
 def test_a_slower_engine_gets_its_ratio(model: Path) -> None:
     result = compared(model, ODD, SLOW)
     ratio = result.ratio(result.rows[1])
