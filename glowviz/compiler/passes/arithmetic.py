@@ -73,7 +73,8 @@ def abs_of_neg(edit: Edit, node: Node) -> Rewrite | None:
     inner = edit.op(node.op.x)
     if not isinstance(inner, (Neg, Abs)):
         return None
-    return Rewrite(Abs(inner.x), f"the sign that %{node.op.x} gives %{inner.x} is dropped", absorbs=_absorbed(edit, node))
+    reason = f"the sign that %{node.op.x} gives %{inner.x} is dropped"
+    return Rewrite(Abs(inner.x), reason, absorbs=_absorbed(edit, node))
 
 
 @rule(Add, Sub)

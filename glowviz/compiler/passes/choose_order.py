@@ -132,7 +132,7 @@ def _lies_in_blocks(edit: Edit, node: Node, operand: str) -> bool:
 
 def _for_conv(edit: Edit, node: Node, order: Order, orders: Orders) -> Iterator[tuple[str, Order | None, str]]:
     x = edit.type(node.op.x)
-    told = f"Conv runs in @{order} on {orders.machine}"
+    told = f"{named(node)} runs in @{order} on {orders.machine}"
     if x.order is None and x.dims[1] <= FEW_CHANNELS:
         # weights in blocks of features tell the Conv to write blocks of channels
         features = Order((*((axis, 0) for axis in range(x.rank)), (0, order.tile(1))))

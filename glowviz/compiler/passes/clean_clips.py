@@ -64,14 +64,16 @@ def needless_clip(edit: Edit, node: Node) -> Rewrite | None:
 
 @rule(Max, Min)
 def min_max_to_clip(edit: Edit, node: Node) -> Rewrite | None:
-    """Min(Max(x, a), b), Max(Min(x, b), a) -> Clip(x, a, b); Max(x, 0) -> Relu(x)"""
+    """Min(Max(x, a), b), Max(Min(x, b), a), Min(Relu(x), b) -> Clip(x, a, b); Max(x, 0) -> Relu(x)"""
     outer = _with_number(edit, node)
     if outer is None:
         return None
     value, number = outer
     inner = edit.maker(value)
-    if inner is not None and isinstance(inner.op, (Max, Min)) and type(inner.op) is not type(node.op):
-        found = _with_number(edit, inner)
+    if inner is not None and isinstance(inner.op, (Max, Min, Relu)) and type(inner.op) is not type(node.op):
+        found = (inner.op.x, 0.0) if isinstance(inner.op, Relu) else _with_number(edit, inner)
+        if isinstance(inner.op, Relu) and isinstance(node.op, Max):
+            return None
         if found is not None:
             low, high = (number, found[1]) if isinstance(node.op, Max) else (found[1], number)
             if low > high:

@@ -21,13 +21,14 @@ from glowviz.compiler.rewrite.facts import (
     constant_side,
     dims,
     is_splat,
+    makers,
     named,
     need_only_user,
     ready,
     same,
     shape_text,
+    shortest,
     sides,
-    splat,
 )
 
 
@@ -43,7 +44,7 @@ def standardized(edit: Edit, node: Node) -> Rewrite | None:
     root = expect(edit, root_value, Sqrt, role="of the variance")
     shifted = expect(edit, root.x, Add, role="of ε to the variance")
     split = constant_side(edit, shifted)
-    epsilon = None if split is None else splat(edit, split[1])
+    epsilon = None if split is None else shortest(edit, split[1])
     if split is None or epsilon is None:
         raise Keep(f"Add %{root.x} adds no single constant ε to the variance.")
     variance = expect(edit, split[0], ReduceMean, role="of the squared deviation")
@@ -59,9 +60,12 @@ def standardized(edit: Edit, node: Node) -> Rewrite | None:
     build = edit.build(node)
     shape = dims(edit, sub.x)[axes[0] :]
     ones = build.const(np.broadcast_to(np.ones((), node.type.dtype), shape), name="scale")
-    absorbed = tuple(n for v in (root_value, root.x, split[0], variance.x, deviation, sub.y) if (n := edit.maker(v)))
+    # users before what they read, so that each is unused when its turn comes
+    inverse = [o for o in node.op.operands if o != deviation]
+    squared = edit.op(variance.x).operands
+    absorbed = makers(edit, *inverse, root_value, root.x, split[0], variance.x, *squared, deviation, sub.y)
     reason = f"%{deviation} is %{sub.x} without its mean over axes {list(axes)}, divided by its deviation"
-    result = LayerNormalization(sub.x, ones, axis=axes[0] - rank, epsilon=float(epsilon))
+    result = LayerNormalization(sub.x, ones, axis=axes[0] - rank, epsilon=epsilon)
     return Rewrite(result, reason, absorbs=absorbed)
 
 

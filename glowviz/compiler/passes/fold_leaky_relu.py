@@ -5,7 +5,7 @@ from __future__ import annotations
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Greater, GreaterOrEqual, LeakyRelu, Less, Max, Mul, PRelu, Where
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import constant_side, is_splat, sides, splat
+from glowviz.compiler.rewrite.facts import constant_side, is_splat, shortest, sides
 
 
 @rule(Max)
@@ -37,7 +37,7 @@ def chosen_by_sign(edit: Edit, node: Node) -> Rewrite | None:
 @rule(PRelu)
 def single_slope(edit: Edit, node: Node) -> Rewrite | None:
     """PRelu(x, slope) with one slope for all -> LeakyRelu(x, slope)"""
-    alpha = splat(edit, node.op.slope)
+    alpha = shortest(edit, node.op.slope)
     if alpha is None:
         if edit.constant(node.op.slope) is None:
             raise Keep(f"The slope %{node.op.slope} is not constant.")
@@ -49,7 +49,7 @@ def _scale(edit: Edit, scaled: str, x: str) -> float | None:
     """α where the value is x · α."""
     op = edit.op(scaled)
     found = constant_side(edit, op) if isinstance(op, Mul) else None
-    return splat(edit, found[1]) if found is not None and found[0] == x else None
+    return shortest(edit, found[1]) if found is not None and found[0] == x else None
 
 
 def _leaky(edit: Edit, node: Node, x: str, alpha: float, *inner: str) -> Rewrite | None:
@@ -57,7 +57,7 @@ def _leaky(edit: Edit, node: Node, x: str, alpha: float, *inner: str) -> Rewrite
         return None
     absorbed = tuple(n for v in inner if (n := edit.maker(v)) is not None)
     reason = f"%{node.name} is %{x} where that is positive and {alpha:g} · %{x} elsewhere"
-    return Rewrite(LeakyRelu(x, alpha=float(alpha)), reason, absorbs=absorbed)
+    return Rewrite(LeakyRelu(x, alpha=alpha), reason, absorbs=absorbed)
 
 
 @graph_pass(rules=(max_of_scaled, chosen_by_sign, single_slope))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Mish, Mul, Sigmoid, Softplus, Swish, Tanh
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import constant_side, only_user, same, sides, splat, users_text
+from glowviz.compiler.rewrite.facts import constant_side, only_user, same, shortest, sides, users_text
 
 
 @rule(Mul)
@@ -17,7 +17,7 @@ def sigmoid_times_x(edit: Edit, node: Node) -> Rewrite | None:
             continue
         inner = edit.maker(maker.op.x)
         found = constant_side(edit, inner.op) if inner is not None and isinstance(inner.op, Mul) else None
-        alpha = splat(edit, found[1]) if found is not None and same(edit, found[0], x) else None
+        alpha = shortest(edit, found[1]) if found is not None and same(edit, found[0], x) else None
         if not same(edit, maker.op.x, x) and alpha is None:
             continue
         if not only_user(edit, gate):

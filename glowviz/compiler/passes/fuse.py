@@ -22,6 +22,7 @@ class Limits:
     """What one Fused node may hold."""
 
     heavy: frozenset[str] = HEAVY
+    machine: str = ""
     max_inputs: int = 8
     max_nodes: int = 32
     positions: dict[str, int] = field(default_factory=dict)
@@ -55,7 +56,7 @@ def fuse(graph: Graph, target: Target | None = None, *, max_inputs: int = 8, max
     """Relu(Add(Conv(x, w), r)) -> Fused(x, w, r); Relu(Mul(x, y)) -> Fused(x, y). What is inside has one user."""
     heavy = HEAVY if target is None else HEAVY & target.fuses
     positions = {name: i for i, name in enumerate(graph.nodes)}
-    limits = Limits(heavy, max_inputs, max_nodes, positions)
+    limits = Limits(heavy, "" if target is None else target.name, max_inputs, max_nodes, positions)
     edit = Edit(graph)
     log().tried += len(graph.nodes)
     # from the outputs on, so that every cone is grown from its last node
@@ -133,7 +134,7 @@ def grow(edit: Edit, root: Node, limits: Limits) -> Cone:
     if not _fits(edit, root, root, limits, cone):
         return cone
     waiting = _grow_elementwise(edit, cone, limits)
-    heavies = [n for n in waiting if n.kind in limits.heavy and _may_join(edit, n, cone, limits)]
+    heavies = [n for n in waiting if n.kind in HEAVY and _may_end_here(edit, n, cone, limits)]
     if heavies:
         heavies.sort(key=lambda n: limits.positions.get(n.name, 0))
         cone.heavy = heavies.pop()
@@ -162,6 +163,28 @@ def _grow_elementwise(edit: Edit, cone: Cone, limits: Limits) -> list[Node]:
                 cone.refusals.pop(maker.name, None)
                 queue.append(maker)
     return list(waiting.values())
+
+
+def _may_end_here(edit: Edit, heavy: Node, cone: Cone, limits: Limits) -> bool:
+    """The heavy op can have the cone as its epilogue."""
+    if heavy.kind not in limits.heavy:
+        cone.refusals[heavy.name] = f"The {limits.machine} machine has no epilogue for {named(heavy)}."
+        return False
+    return _may_join(edit, heavy, cone, limits) and _reads_features(edit, heavy, cone)
+
+
+def _reads_features(edit: Edit, heavy: Node, cone: Cone) -> bool:
+    """What spreads in the epilogue is one number, or one per feature of the heavy op."""
+    axis, what = (1, "channel") if heavy.kind.startswith("Conv") else (heavy.type.rank - 1, "column")
+    for node in cone.nodes.values():
+        for operand in node.op.operands:
+            small = edit.type(operand)
+            if small.dims == heavy.type.dims or operand in cone.nodes or larger_axes(small, heavy.type) in ([], [axis]):
+                continue
+            told = f"%{operand} {small} of {named(node)} is not one number per {what} of {named(heavy)}."
+            cone.refusals[heavy.name] = told
+            return False
+    return True
 
 
 def _may_join(edit: Edit, node: Node, cone: Cone, limits: Limits) -> bool:
@@ -209,14 +232,17 @@ def spreads_simply(small: Type, whole: Type) -> bool:
     """Same shape and order, one number, one per channel (axis 1), or one per place of the last axis."""
     if small.dims == whole.dims:
         return small.order == whole.order
-    rank = whole.rank
     if small.count == 1:
         return True
-    if small.rank > rank:
-        return False
-    padded = (1,) * (rank - small.rank) + small.dims
-    larger = [axis for axis in range(rank) if padded[axis] != 1]
-    return larger in ([1], [rank - 1]) and rank > 1
+    return small.rank <= whole.rank and larger_axes(small, whole) in ([1], [whole.rank - 1])
+
+
+def larger_axes(small: Type, whole: Type) -> list[int]:
+    """Axes of `whole` along which an operand that broadcasts has more than one number."""
+    if small.count == 1:
+        return []
+    before = whole.rank - small.rank
+    return [axis + before for axis, size in enumerate(small.dims) if size != 1]
 
 
 def _inputs(edit: Edit, nodes: list[Node]) -> set[str]:

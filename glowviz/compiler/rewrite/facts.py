@@ -33,6 +33,18 @@ def splat(edit: Edit, value: str | None) -> Any:
     return None if array is None else splat_of(array)
 
 
+def shortest(edit: Edit, value: str) -> float | None:
+    """The one number of a constant as a person wrote it: 1e-05 instead of the 9.999999747378752e-06 of its f32."""
+    found = splat(edit, value)
+    return None if found is None else float(str(edit.type(value).dtype.type(found)))
+
+
+def makers(edit: Edit, *values: str) -> tuple[Node, ...]:
+    """The nodes that make these values, each once; what no node makes is left out."""
+    found = (edit.maker(value) for value in values)
+    return tuple(dict.fromkeys(node for node in found if node is not None))
+
+
 def is_splat(edit: Edit, value: str | None, number: float, tolerance: float = 0.0) -> bool:
     """Every element of the constant is `number`, up to a relative tolerance."""
     found = splat(edit, value)
