@@ -1,7 +1,7 @@
 """Output channels fall into panels; each panel sums over the source channels that its groups read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -136,7 +136,7 @@ class PanelSums:
         em, size, (first, end) = self.em, self.source.block, channels
         low, high = em.divide(first, size), em.divide(end + (size - 1), size)
         per_tap = size * self.row
-        inner = [Level(t.low, t.high, t.step, t.weights * per_tap) for t in taps]
+        inner = [replace(t, weights=t.weights * per_tap) for t in taps]
         with em.loop(low, high, carry=sums) as loop:
             here = em.offset(source, loop.index * self.source.plane)
             rows = em.offset(weights, (loop.index - low) * (self.taps * per_tap))

@@ -1,29 +1,36 @@
 """The default schedule of a convolution follows from a count of cycles, not from a search on the machine."""
 
+from collections import Counter
 from collections.abc import Iterator
+from functools import lru_cache
 
 from glowviz.compiler.backends.cpu.kernels.conv import (
     ConvSchedule,
     ConvSpec,
     can_flatten,
-    flattened,
     panels,
 )
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut
 from glowviz.compiler.backends.cpu.kernels.tile import fits
 from glowviz.compiler.target import Target
 
-LATENCY = 8  # accumulators that keep two FMA units of latency 4 busy
+LATENCY = 10  # accumulators that keep two FMA units of latency 4 busy, loads included
+LOAD = 0.04  # cycles of a load that hides behind FMAs: decides between tiles of equal work
 STORE = 3.0  # cycles to finish one accumulator: epilogue and store
 ENTRY = 40.0  # cycles to enter a tile: addresses, first misses, loop exits
+L2_BYTES = 24.0  # a cycle, streaming
+L3_BYTES = 10.0
+TASKS = 32  # enough for some threads and eight chunks an instruction
 BODY = 0.004  # relative price of each further body: code to compile and to fetch
 
 
+@lru_cache(maxsize=1024)
 def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
     """The cheapest schedule by the model below, and the sentence that says why."""
-    candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
+    work = {v: _panel_work(spec, v) for v in range(1, min(4, spec.result.blocks) + 1)}
+    candidates = [(cost(spec, s, work[s.vectors], target), n, s) for n, s in enumerate(_candidates(spec, target))]
     best, _, schedule = min(candidates, key=lambda c: c[:2])
-    least = min_cycles(spec, target)
+    least = spec.flops / 2 / target.vector_width  # one vector FMA a cycle, and nothing else
     shape = f"{schedule.rows}x{schedule.columns} pixels x {schedule.vectors * target.vector_width} channels"
     why = (
         f"tile {shape}: the model expects {100 * least / best:.0f} % of the FMA rate, "
@@ -32,37 +39,51 @@ def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
     return schedule, why
 
 
-def min_cycles(spec: ConvSpec, target: Target) -> float:
-    """Cycles if one vector FMA a cycle were all there is (units of the model, not of the machine)."""
-    return spec.flops / 2 / target.vector_width
+def _panel_work(spec: ConvSpec, vectors: int) -> Counter[tuple[int, int]]:
+    """(vectors, steps of the reduction) -> how many panels have them."""
+    taps = spec.kernel[0] * spec.kernel[1]
+    return Counter((p.vectors, taps * (p.end - p.first)) for p in panels(spec, vectors))
 
 
-def cost(spec: ConvSpec, schedule: ConvSchedule, target: Target) -> float:
+def cost(spec: ConvSpec, schedule: ConvSchedule, work: Counter[tuple[int, int]], target: Target) -> float:
     """Model cycles of a schedule: FMAs or loads, whichever is more, plus the ends of tiles."""
-    if schedule.flat:
-        spec = flattened(spec, schedule.flat)
-    rows, columns = Cut(spec.result.height, schedule.rows), Cut(spec.result.width, schedule.columns)
-    total, bodies = 0.0, set()
-    for panel in panels(spec, schedule.vectors):
-        steps = spec.kernel[0] * spec.kernel[1] * (panel.end - panel.first)
-        for height, row_count in rows.sizes.items():
-            for width, column_count in columns.sizes.items():
-                bodies.add((panel.vectors, height, width))
-                positions = height * width
-                work = max(positions * panel.vectors, positions + panel.vectors, LATENCY)
-                tile = work * steps + STORE * positions * panel.vectors + ENTRY
-                total += tile * row_count * column_count
+    height, width = schedule.flat or (spec.result.height, spec.result.width)
+    rows, columns = sizes_of(height, schedule.rows), sizes_of(width, schedule.columns)
+    total, line = 0.0, target.vector_width * FLOAT
+    stays = schedule.outer == "channels" or sum(n * v * s for (v, s), n in work.items()) * line < target.l2 // 2
+    for (vectors, steps), count in work.items():
+        near = stays and vectors * steps * line < target.l2 * 3 // 4
+        stream = vectors * line / (L2_BYTES if near else L3_BYTES)
+        for tall, row_count in rows:
+            for wide, column_count in columns:
+                positions = tall * wide
+                loads = positions + vectors
+                step = max(positions * vectors, loads, LATENCY, stream) + LOAD * loads
+                tile = step * steps + STORE * positions * vectors + ENTRY
+                total += tile * count * row_count * column_count
     total *= spec.result.batch
-    return (total + _traffic(spec, schedule, target)) * (1 + BODY * len(bodies))
+    bodies = len(rows) * len(columns) * len({vectors for vectors, _ in work})
+    row_tasks = sum(count for _, count in rows) * spec.result.batch
+    total += _traffic(spec, schedule, sum(work.values()), row_tasks, target)
+    return total * (1 + BODY * bodies + sharing(row_tasks * sum(work.values())))
 
 
-def _traffic(spec: ConvSpec, schedule: ConvSchedule, target: Target) -> float:
+def sharing(tasks: int) -> float:
+    """The relative price of tasks too few to be shared out evenly among threads."""
+    return 0.01 * TASKS / tasks if tasks < TASKS else 0.0
+
+
+@lru_cache(maxsize=4096)
+def sizes_of(length: int, limit: int) -> tuple[tuple[int, int], ...]:
+    """(tile size, how many) of a Cut."""
+    return tuple(Cut(length, limit).sizes.items())
+
+
+def _traffic(spec: ConvSpec, schedule: ConvSchedule, count: int, rows: int, target: Target) -> float:
     # bytes that come again from behind L2 because the other operand's turn was too long, at 16 a cycle
     source = spec.source.image * spec.result.batch
     weights = FLOAT * spec.result.blocks * spec.result.block * spec.kernel[0] * spec.kernel[1]
     weights *= spec.source.channels // spec.group
-    count = len(panels(spec, schedule.vectors))
-    rows = Cut(spec.result.height, schedule.rows).tiles * spec.result.batch
     if schedule.outer == "channels":
         again = source * (count - 1) if source > target.l2 // 2 else 0
         if weights / count > target.l2 * 3 // 4:
@@ -90,9 +111,9 @@ def _tiles(
     for rows in range(1, min(height, 4) + 1):
         limit = next((c for c in range(width, 0, -1) if fits(rows * c, vectors, target)), 0)
         for columns in {limit, limit - 1, limit - 2} if limit else ():
-            if columns < 1:
-                continue
-            cut = max(Cut(width, columns).sizes)
+            if columns < 1 or (shape and rows > 1 and columns < width):
+                continue  # flat rows of a tile must be neighbours in memory
+            cut = sizes_of(width, columns)[0][0]
             if (rows, cut) in seen:
                 continue
             seen.add((rows, cut))

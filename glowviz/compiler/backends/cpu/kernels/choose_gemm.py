@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-from glowviz.compiler.backends.cpu.kernels.choose_conv import BODY, ENTRY, LATENCY, STORE
+from glowviz.compiler.backends.cpu.kernels.choose_conv import BODY, ENTRY, LATENCY, LOAD, STORE, sharing
 from glowviz.compiler.backends.cpu.kernels.gemm import GemmSchedule, GemmSpec
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut
 from glowviz.compiler.backends.cpu.kernels.tile import fits
 from glowviz.compiler.target import Target
 
-LOAD = 0.04  # cycles of a load that hides behind FMAs: decides between tiles of equal work
 L2_BYTES = 24.0  # a cycle, streaming
 L3_BYTES = 32.0  # a cycle, prefetched while FMAs run
 COPY_ROWS = 4  # tiles of rows that pay for gathering a panel first
@@ -42,7 +41,9 @@ def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
         if schedule.copy:
             total += 2.0 * spec.k * vectors * panel_count
     total *= spec.batch
-    return (total + _traffic(spec, schedule, target)) * (1 + BODY * len(sizes) * len(panels))
+    tasks = spec.batch * sum(panels.values()) * (1 if schedule.copy else Cut(spec.m, schedule.rows).tiles)
+    total += _traffic(spec, schedule, target)
+    return total * (1 + BODY * len(sizes) * len(panels) + sharing(tasks))
 
 
 def _step(spec: GemmSpec, rows: int, vectors: int, target: Target) -> float:

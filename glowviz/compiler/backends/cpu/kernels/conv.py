@@ -65,6 +65,7 @@ class ConvSchedule:
     outer: str = "channels"
     prefetch: int = 0
     flat: tuple[int, int] | None = None
+    touch: bool = True
 
 
 def panels(spec: ConvSpec, vectors: int) -> list[Panel]:
@@ -111,6 +112,9 @@ def flattened(spec: ConvSpec, shape: tuple[int, int]) -> ConvSpec:
         result=spec.result.reshaped(*shape),
         epilogue=replace(spec.epilogue, extras=extras),
     )
+
+
+LINE = 64  # bytes of a cache line
 
 
 def can_flatten(spec: ConvSpec) -> bool:
@@ -184,7 +188,9 @@ class _Writer:
         block = panel * schedule.vectors
         first, end, offset = self.sums.locate(panel)
         taps = [
-            Level(0, spec.kernel[0], spec.dilations[0] * spec.source.row, spec.kernel[1]),
+            Level(
+                0, spec.kernel[0], spec.dilations[0] * spec.source.row, spec.kernel[1], self._next_lines(rows, columns)
+            ),
             Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel, 1),
         ]
         sums = self.sums.add(
@@ -193,3 +199,16 @@ class _Writer:
         )  # fmt: skip
         goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step)
         write_back(em, goal, sums, rows, columns, vectors, place, block)
+
+    def _next_lines(self, rows: int, columns: int) -> tuple[int, ...]:
+        """Distances of the lines that the tile to the right will read and this one has not."""
+        spec = self.spec
+        if not self.schedule.touch or spec.source.block == 1:
+            return ()
+        pixel, stride = spec.source.pixel, spec.strides[1]
+        start = ((columns - 1) * stride + (spec.kernel[1] - 1) * spec.dilations[1] + 1) * pixel
+        step = max(LINE, stride * pixel if spec.kernel[1] == 1 else pixel)
+        down = spec.strides[0] * spec.source.row
+        return tuple(
+            y * down + start + x for y in range(rows) for x in range(0, columns * stride * pixel, step)
+        )  # fmt: skip

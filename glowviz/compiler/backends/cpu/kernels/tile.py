@@ -11,12 +11,16 @@ from glowviz.compiler.target import Target
 
 @dataclass(frozen=True)
 class Level:
-    """One loop of a reduction: its turns low..high, and how many bytes a turn moves in source and weights."""
+    """One loop of a reduction: its turns low..high, and how many bytes a turn moves in source and weights.
+
+    Every turn asks for the source lines at the distances `touch`, which a later tile will read.
+    """
 
     low: Index
     high: Index
     step: int
     weights: Index
+    touch: tuple[int, ...] = ()
 
 
 @dataclass
@@ -64,6 +68,8 @@ def multiply(
     if inner:
         with em.loop(level.low, level.high, carry=sums) as loop:
             here, rows = em.offset(source, loop.index * level.step), em.offset(weights, loop.index * level.weights)
+            for distance in level.touch:
+                em.prefetch(em.offset(here, distance), locality=3)
             loop.next = multiply(em, tile, here, rows, loop.carry, inner, unroll, prefetch, rest)
         return loop.results
     weights = em.offset(weights, _times(level.low, level.weights))
