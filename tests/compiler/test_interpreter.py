@@ -208,7 +208,7 @@ def test_a_type_that_lies_is_caught(rng: np.random.Generator) -> None:
 def _program_cases() -> list[object]:
     found = []
     for name, kind in OPS.items():
-        if kind in (Opaque, Fused, FillHalo, NonZero):
+        if kind in (Opaque, FillHalo, NonZero):
             continue
         found += [pytest.param(kind, case, id=f"{name}-{i}") for i, case in enumerate(samples_of(kind))]
     return found

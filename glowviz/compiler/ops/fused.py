@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import field
 from typing import Any
 
 import numpy as np
 
 from glowviz.compiler.graph import NOWHERE, Node, Origin, Output, Region
-from glowviz.compiler.ops.base import Elementwise, Op, Value, Work
+from glowviz.compiler.ops.activations import Clip, Gelu, Relu, Sigmoid
+from glowviz.compiler.ops.base import Case, Elementwise, Op, Value, Work
+from glowviz.compiler.ops.cases import floats
+from glowviz.compiler.ops.conv import Conv
+from glowviz.compiler.ops.elementwise import Add, Mul
 from glowviz.compiler.ops.inference import Known, infer
-from glowviz.compiler.types import Type, TypeProblem
+from glowviz.compiler.ops.linear import MatMul
+from glowviz.compiler.types import Type, TypeProblem, of_array
 
 
 class Fused(Op):
@@ -59,6 +64,30 @@ class Fused(Op):
         for node in self.body:
             flops += node.op.work(tuple(self.body.type(o) for o in node.op.operands), node.types).flops
         return Work(flops, sum(t.bytes for t in (*operands, *results)))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Case]:
+        a, b = floats(rng, (2, 3, 4)), floats(rng, (3, 1))
+        yield _sample({"a": a, "b": b}, {"s": Add("a", "b"), "r": Relu("s")}, "r")
+        yield _sample({"a": a, "b": b}, {"s": Mul("a", "b"), "t": Sigmoid("s"), "u": Add("t", "a")}, "u", "s")
+        x, w = floats(rng, (1, 3, 5, 6)), floats(rng, (4, 3, 3, 3))
+        bias, rest = floats(rng, (4,)), floats(rng, (1, 4, 5, 6))
+        conv = Conv("x", "w", "bias", pads=(1, 1, 1, 1))
+        steps: dict[str, Op] = {"c": conv, "s": Add("c", "rest"), "y": Clip("s", 0.0, 6.0)}
+        yield _sample({"x": x, "w": w, "bias": bias, "rest": rest}, steps, "y")
+        gemm = {"a": floats(rng, (3, 5)), "b": floats(rng, (5, 7)), "c": floats(rng, (7,))}
+        yield _sample(gemm, {"m": MatMul("a", "b"), "s": Add("m", "c"), "y": Gelu("s")}, "y")
+
+
+def _sample(arrays: Mapping[str, np.ndarray], steps: Mapping[str, Op], *returned: str) -> Case:
+    """A body of one-result ops by result name, over operands by name."""
+    types = {name: of_array(array) for name, array in arrays.items()}
+    nodes: dict[str, Node] = {}
+    for name, op in steps.items():
+        found = infer(op, types.__getitem__, lambda _: None)
+        types[name] = found[0]
+        nodes[name] = Node(op, (name,), found[:1])
+    fused, _ = fuse_nodes(nodes.values(), returned, types.__getitem__)
+    return Case({"xs": tuple(arrays[name] for name in fused.xs)}, {"body": fused.body})
 
 
 def heavy(op: Op) -> Node | None:

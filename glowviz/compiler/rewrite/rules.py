@@ -178,6 +178,9 @@ def anonymous(reason: str) -> str:
 
 def perform(edit: Edit, node: Node, one: Rule, rewrite: Rewrite) -> list[str]:
     """Carry out a rewrite and record it; returns the names of nodes that are new or changed."""
+    if not _may_fire():
+        edit.pending = None
+        return []
     # absorbed nodes are listed from the anchor backwards; names stand in the order of the data
     origin = Origin.union(*(n.origin for n in reversed(rewrite.absorbs)), node.origin)
     label = _label(edit, node, rewrite)
