@@ -21,6 +21,8 @@ class Problem(ValueError):
 
 def told(name: str) -> str:
     """A name from a file as a message shows it: control characters escaped, very long ones cut in the middle."""
+    if name and len(name) <= NAME_LIMIT and name.isprintable():
+        return name
     shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
     if len(shown) > NAME_LIMIT:
         half = NAME_LIMIT // 2 - 1

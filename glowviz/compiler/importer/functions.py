@@ -24,6 +24,8 @@ def body_of(site: Site, functions: Mapping[FunctionKey, FunctionProto]) -> Funct
     schema = schema_of(site.kind, site.version, site.domain)
     if schema is None or (schema.deprecated and schema.since_version != site.version):
         return None
+    if not site.given <= set(schema.attributes):
+        return None  # it says something that the definition knows nothing of
     try:
         if schema.has_function:
             content = schema.get_function_with_opset_version(_newest(schema.function_opset_versions, site.version))
@@ -91,8 +93,11 @@ def _bound(attribute: AttributeProto, bound: Mapping[str, AttributeProto]) -> At
     return made
 
 
-def bound_attributes(function: FunctionProto, call: NodeProto) -> dict[str, AttributeProto]:
-    """Values of a function's attributes in one call: what the call gives, else the function's defaults."""
-    bound = {a.name: a for a in function.attribute_proto}
-    bound.update({a.name: a for a in call.attribute})
+def bound_attributes(function: FunctionProto, site: Site) -> dict[str, AttributeProto]:
+    """Values of a function's attributes in one call: what the call gives, else the defaults of function or op."""
+    schema = schema_of(site.kind, site.version, site.domain)
+    declared = schema.attributes.values() if schema is not None else ()
+    bound = {a.name: a.default_value for a in declared if a.default_value.type != AttributeProto.UNDEFINED}
+    bound.update({a.name: a for a in function.attribute_proto})
+    bound.update({a.name: a for a in site.node.attribute})
     return bound

@@ -83,7 +83,10 @@ def scope_of(proto: NodeProto) -> str:
     for key in SCOPES:
         if key in own:
             return _joined(own[key])
-    return proto.name.strip("/").rpartition("/")[0]
+    if "/" in proto.name:
+        return proto.name.strip("/").rpartition("/")[0]
+    path, _, last = proto.name.rpartition(".")
+    return path.replace(".", "/") if not last.isdigit() else ""
 
 
 def _joined(text: str) -> str:

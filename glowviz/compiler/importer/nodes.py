@@ -15,10 +15,10 @@ from glowviz.compiler.importer.functions import body_of, bound_attributes, with_
 from glowviz.compiler.importer.hints import fits_onnx
 from glowviz.compiler.importer.limits import LIMITS, NEWEST, FunctionKey, call_key, check_node, plain_domain
 from glowviz.compiler.importer.opaque import opaque
-from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
+from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem
 from glowviz.compiler.importer.quirks import QUIRKS
 from glowviz.compiler.importer.scope import Scope
-from glowviz.compiler.importer.site import NotTaken, Site
+from glowviz.compiler.importer.site import NotTaken, Site, place
 from glowviz.compiler.importer.sketch import Misfit, Sketch
 from glowviz.compiler.importer.source import Source
 from glowviz.compiler.importer.tensors import array_of
@@ -77,7 +77,7 @@ class Nodes:
         try:
             op = self._op(site, scope)
             if op is not None:
-                self.sketch.define(op, site.results, site.origin, site.where)
+                self.sketch.define(op, site.results, site.origin, self.source.name)
         except NotTaken as reason:
             if not self._expand(site, scope):
                 self._show(site, scope, str(reason))
@@ -91,25 +91,33 @@ class Nodes:
             self._show(site, scope, str(problem))
 
     def _site(self, node: NodeProto, scope: Scope, origin: Origin) -> Site | None:
-        where = f"{self.source.name}, node {told(origin.names[0])} ({told(node.op_type)})"
-        check_node(node, where)
+        if not node.op_type or len(node.input) > LIMITS.operands or len(node.output) > LIMITS.operands:
+            check_node(node, place(self.source, node, origin))
         results = self._results(node, scope)
         if not results:
             self.notes.add("silent", origin.names[0])
             return None
         if scope.bound is not None:
             node = with_attributes(node, scope.bound)
-        operands = tuple(scope.value(v, self.sketch, where) if v else None for v in node.input)
-        while operands and operands[-1] is None:
-            operands = operands[:-1]
+        operands = self._operands(node, scope, origin)
         domain = plain_domain(node.domain)
         version = scope.versions.get(domain, 1)
-        given = attributes_of(node, where) if node.attribute else {}
+        given = attributes_of(node, place(self.source, node, origin)) if node.attribute else {}
         attrs = {**defaults_of(node.op_type, version, domain), **given}
         return Site(
-            node, domain, node.op_type, version, operands, results, attrs, origin, where, self.sketch, self.source,
+            node, domain, node.op_type, version, operands, results, attrs, origin, self.sketch, self.source,
             self.read, frozenset(given),
         )
+
+    def _operands(self, node: NodeProto, scope: Scope, origin: Origin) -> tuple[str | None, ...]:
+        """The values that the names mean; None where one is left out, nothing behind the last one."""
+        names = list(node.input)
+        if scope.rename is None and all(n in self.sketch.types for n in names):
+            return tuple(names)
+        operands = [scope.value(v, self.sketch, place(self.source, node, origin)) if v else None for v in names]
+        while operands and operands[-1] is None:
+            operands.pop()
+        return tuple(operands)
 
     def _results(self, node: NodeProto, scope: Scope) -> tuple[str, ...]:
         names = list(node.output)
@@ -117,6 +125,8 @@ class Nodes:
             names.pop()
         if not names:
             return ()
+        if scope.rename is None and "" not in names:
+            return tuple(names)
         stem = next(n for n in names if n)
         return tuple(
             scope.define(n, self.sketch) if n else self.sketch.fresh(f"{stem}.out{i}")
@@ -154,7 +164,7 @@ class Nodes:
         inner = Scope(
             {plain_domain(o.domain): o.version for o in function.opset_import} or scope.versions,
             rename={name: value for name, value in values.items() if value is not None},
-            prefix=site.results[0], bound=bound_attributes(function, site.node),
+            prefix=site.results[0], bound=bound_attributes(function, site),
             absent={name for name in function.input if values.get(name) is None},
         )
         self._stack.append(self._inlined(function.node, inner, tuple(function.output), site))

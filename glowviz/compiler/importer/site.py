@@ -10,7 +10,7 @@ import numpy as np
 from onnx import NodeProto
 
 from glowviz.compiler.graph import Origin
-from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem
+from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 from glowviz.compiler.importer.sketch import Sketch
 from glowviz.compiler.importer.source import Source
 from glowviz.compiler.ops.base import Op
@@ -33,13 +33,17 @@ class Site:
     results: tuple[str, ...]
     attrs: dict[str, Any]
     origin: Origin
-    where: str
     sketch: Sketch
     source: Source
     read: Container[str]
     """Values that somebody reads."""
     given: frozenset[str] = field(default_factory=frozenset)
     """Attributes that the file itself writes."""
+
+    @property
+    def where(self) -> str:
+        """The file and the node, for messages."""
+        return place(self.source, self.node, self.origin)
 
     def problem(self, what: str, expected: str) -> ImportProblem:
         """A refusal of this node, to be raised."""
@@ -107,3 +111,8 @@ class Site:
         return self.sketch.add_constant(
             self.sketch.fresh(f"{self.results[0]}.{name}"), np.asarray(array, dtype), self.origin, self.where
         )
+
+
+def place(source: Source, node: NodeProto, origin: Origin) -> str:
+    """`net.onnx, node conv1 (Conv)`."""
+    return f"{source.name}, node {told(origin.names[0])} ({told(node.op_type)})"
