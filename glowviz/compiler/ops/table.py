@@ -61,7 +61,7 @@ def exercised(kind: type[Op], case: Case) -> set[str]:
     work = op.work(operands, types)
     if work.flops >= 0 and work.bytes >= 0:
         found.add("work")
-    if any(of_array(arrays[name]) == types[0] for name in op.may_overwrite(operands, types)):
+    if any(of_array(arrays[name]).bytes == types[0].bytes for name in op.may_overwrite(operands, types)):
         found.add("in place")
     if lowers(op, arrays, types):
         found.add("lower")
