@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Fused, fuse_nodes
+from glowviz.compiler.ops import heavy as fused_heavy
 from glowviz.compiler.ops.base import Elementwise, Op
 from glowviz.compiler.recording.records import Refusal
 from glowviz.compiler.rewrite import Edit, Keep, Miss, Rewrite, graph_pass, log, rule
-from glowviz.compiler.rewrite.facts import named, shape_text, twice, users_text
+from glowviz.compiler.rewrite.facts import named, readers_text, shape_text, twice, users_text
 from glowviz.compiler.rewrite.rules import anonymous, perform
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
@@ -100,6 +101,9 @@ def why_not(edit: Edit, heavy: Node) -> None:
         raise Keep(f"{users_text(edit, heavy.name)}. {twice(edit, heavy)}")
     if not users:
         raise Miss(f"an element-wise op after {heavy.kind}", "the graph's output", heavy.name)
+    taken = fused_heavy(users[0].op)
+    if taken is not None:
+        raise Keep(f"%{heavy.name} goes into {named(users[0])}, whose one heavy op is {named(taken)}.")
     if not isinstance(users[0].op, Elementwise):
         raise Miss(f"an element-wise op after {heavy.kind}", named(users[0]), users[0].name)
 
@@ -191,7 +195,9 @@ def _may_join(edit: Edit, node: Node, cone: Cone, limits: Limits) -> bool:
     if any(edit.is_returned(r) or any(u.name not in cone.nodes for u in edit.users(r)) for r in node.results):
         if node.kind in limits.heavy or isinstance(node.op, Elementwise):
             cost = f" {twice(edit, node)}" if node.kind in limits.heavy else " It is stored for them anyway."
-            cone.refusals[node.name] = f"{users_text(edit, node.name)}.{cost}"
+            # the readers as they were before this pass, not the Fused nodes that some of them are by now
+            told = readers_text(node.name, edit.graph.users.get(node.name, ()), edit.is_returned(node.name))
+            cone.refusals[node.name] = f"{told}.{cost}"
         return False
     if len(cone.nodes) >= limits.max_nodes:
         cone.refusals[node.name] = f"{named(cone.root)} has {limits.max_nodes} nodes in one pass already (max_nodes)."

@@ -6,7 +6,7 @@ from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Concat, Conv, ConvTranspose, Flatten, Gemm, MatMul, Reshape, Squeeze, Unsqueeze
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import named, need_only_user, only_user, ready
+from glowviz.compiler.rewrite.facts import heavy_before, named, need_only_user, only_user, ready
 
 HEAVY = (Conv, ConvTranspose, Gemm, MatMul)
 
@@ -25,8 +25,8 @@ def below_concat_of_unary(edit: Edit, node: Node) -> Rewrite | None:
         need_only_user(edit, maker, f"Below {named(node)} it would be computed twice.")
         inner.append(maker)
     for maker in inner:
-        before = edit.maker(maker.op.operands[0])
-        if before is not None and isinstance(before.op, HEAVY) and only_user(edit, before.name):
+        before = heavy_before(edit, maker.op.operands[0])
+        if before is not None:
             raise Keep(f"{named(maker)} can be the epilogue of {named(before)}, which costs nothing;"
                        f" below {named(node)} it would be a pass over memory of its own.")
     build = edit.build(node)

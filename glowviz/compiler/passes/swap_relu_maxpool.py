@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from glowviz.compiler.graph import Graph, Node
-from glowviz.compiler.ops import Conv, ConvTranspose, Gemm, MatMul, MaxPool, Relu
+from glowviz.compiler.ops import MaxPool, Relu
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import named, need_only_user, only_user
+from glowviz.compiler.rewrite.facts import heavy_before, named, need_only_user
 
 
 @rule(MaxPool)
@@ -17,9 +17,8 @@ def relu_after_maxpool(edit: Edit, node: Node) -> Rewrite | None:
     if len(node.results) > 1 and edit.use_count(node.results[1]):
         raise Keep(f"%{node.results[1]} tells where the maximum is: without the Relu, negative numbers would differ.")
     need_only_user(edit, relu, "It would have to run twice.")
-    before = edit.maker(relu.op.x)
-    heavy = before is not None and isinstance(before.op, (Conv, ConvTranspose, Gemm, MatMul))
-    if before is not None and heavy and only_user(edit, before.name):
+    before = heavy_before(edit, relu.op.x)
+    if before is not None:
         raise Keep(
             f"{named(relu)} can be the epilogue of {named(before)}, which costs nothing;"
             f" after {named(node)} it would be a pass over memory of its own."

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glowviz.compiler.graph import Node
-from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.base import Elementwise, Op
 from glowviz.compiler.ops.elementwise import Add, Div, Mul, Sub
 from glowviz.compiler.rewrite.edit import Build, Edit
 from glowviz.compiler.rewrite.rules import Keep
@@ -88,11 +88,32 @@ def only_user(edit: Edit, value: str) -> bool:
 
 def users_text(edit: Edit, value: str) -> str:
     """`%r7 has 2 users (BatchNormalization %r8 and Add %r14)`."""
-    names = [named(user) for user in edit.users(value)]
-    names += ["the graph's output"] * edit.is_returned(value)
+    return readers_text(value, edit.users(value), edit.is_returned(value))
+
+
+def readers_text(value: str, users: Sequence[Node], returned: int) -> str:
+    """The same for readers that are listed already."""
+    names = [named(user) for user in users] + ["the graph's output"] * returned
     shown = names if len(names) <= 4 else [*names[:3], f"{len(names) - 3} more"]
     listed = shown[0] if len(shown) == 1 else ", ".join(shown[:-1]) + " and " + shown[-1]
     return f"%{value} has {len(names)} users ({listed})"
+
+
+def heavy_before(edit: Edit, value: str) -> Node | None:
+    """The Conv or matrix product whose epilogue an element-wise op on this value can join; None where there is none.
+
+    Looks back through element-wise ops and batch norms, each with one user.
+    """
+    for _ in range(16):
+        maker = edit.maker(value)
+        if maker is None or not only_user(edit, value):
+            return None
+        if maker.kind in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+            return maker
+        if not isinstance(maker.op, Elementwise) and maker.kind != "BatchNormalization":
+            return None
+        value = maker.op.operands[0]
+    return None
 
 
 def need_only_user(edit: Edit, node: Node, consequence: str) -> None:
