@@ -231,16 +231,19 @@ class HardSigmoid(FloatUnary):
 
 
 class HardSwish(FloatUnary):
-    """x · max(0, min(1, x / 6 + 1/2))."""
+    """x · max(0, min(6, x + 3)) / 6."""
 
     x: Value
     onnx = "HardSwish"
 
     def scalar(self, m: Any, x: Any) -> Any:
-        return x * m.max(m.min(x * (1 / 6) + 0.5, 1), 0)
+        return x * m.max(m.min(x + 3, 6), 0) / 6  # one rounding fewer than with 1/6, which f32 cannot hold
 
     def lower(self, b: Builder) -> str:
-        return b.one(Mul(self.x, b.one(HardSigmoid(self.x, alpha=1 / 6, beta=0.5))))
+        moved = b.one(Add(self.x, b.const(3, like=self.x, name="three")))
+        below = b.one(Min(moved, b.const(6, like=self.x, name="six")))
+        gate = b.one(Max(below, b.const(0, like=self.x, name="zero")))
+        return b.one(Div(b.one(Mul(self.x, gate)), b.const(6, like=self.x, name="sixth")))
 
 
 class Swish(FloatUnary):
