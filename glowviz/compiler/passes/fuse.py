@@ -10,7 +10,7 @@ from glowviz.compiler.ops import heavy as fused_heavy
 from glowviz.compiler.ops.base import Elementwise, Op
 from glowviz.compiler.recording.records import Refusal
 from glowviz.compiler.rewrite import Edit, Keep, Miss, Rewrite, graph_pass, log, rule
-from glowviz.compiler.rewrite.facts import named, readers_text, shape_text, twice, users_text
+from glowviz.compiler.rewrite.facts import named, readers_text, shape_text, twice
 from glowviz.compiler.rewrite.rules import anonymous, perform
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
@@ -98,7 +98,8 @@ def why_not(edit: Edit, heavy: Node) -> None:
     """Keep or Miss for a heavy op that stands alone; nothing where an element-wise op could take it in."""
     users = edit.users(heavy.name)
     if edit.use_count(heavy.name) > 1:
-        raise Keep(f"{users_text(edit, heavy.name)}. {twice(edit, heavy)}")
+        told = readers_text(heavy.name, edit.graph.users.get(heavy.name, ()), edit.is_returned(heavy.name))
+        raise Keep(f"{told}. {twice(edit, heavy)}")
     if not users:
         raise Miss(f"an element-wise op after {heavy.kind}", "the graph's output", heavy.name)
     taken = fused_heavy(users[0].op)
