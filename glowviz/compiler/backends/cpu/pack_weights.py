@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from glowviz.compiler.backends.cpu.choose_schedules import is_heavy
@@ -10,9 +10,9 @@ from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.plan import Repacked
 from glowviz.compiler.backends.cpu.planner import plan_of
 from glowviz.compiler.graph import Payload
-from glowviz.compiler.ops import Fused
+from glowviz.compiler.ops import Fused, Pack
 from glowviz.compiler.ops.base import Elementwise
-from glowviz.compiler.program import Buffer, Instr, Program, Statement
+from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, Program, Statement
 from glowviz.compiler.recording.records import Change, log
 from glowviz.compiler.rewrite import program_pass
 from glowviz.compiler.target import Target
@@ -21,9 +21,9 @@ from glowviz.compiler.types import Order, Type
 
 @program_pass(required=True)
 def pack_weights(program: Program, target: Target) -> Program:
-    """weight %w  ->  weight %w.packed @panels, one for each order that some kernel reads, done while compiling"""
+    """weight %w  ->  weight %w.packed @panels, done while compiling; %w of a run  ->  pack %w.packed before its use"""
     packer = _Packer(program, target)
-    body = tuple(packer.statement(s) for s in program.body)
+    body = tuple(new for s in program.body for new in packer.statement(s))
     return program.evolve(buffers=_used(packer.buffers, body, program), body=body)
 
 
@@ -33,27 +33,45 @@ class _Packer:
         self.buffers: dict[str, Buffer] = dict(program.buffers)
         self.made: dict[tuple[str, Order], str] = {}
 
-    def statement(self, statement: Statement) -> Statement:
-        """The statement reading packed weights."""
+    def statement(self, statement: Statement) -> Iterator[Statement]:
+        """The statement reading packed weights; what only a run knows is packed right before and forgotten after."""
         if not isinstance(statement, Instr) or not is_heavy(statement):
-            return statement
+            yield statement
+            return
         try:
             plan = plan_of(statement, self.program, self.target)
         except (Unsupported, TypeError):
-            return statement
+            yield statement
+            return
         schedule, _ = plan.schedule(statement.schedule, self.target)
         if plan.repack is not None:
-            return self._repacked(statement, plan.repack(schedule))
-        rename = {
-            name: self._packed(name, order, statement)
-            for name, order in plan.orders(schedule).items()
-            if self._differs(name, order)
-        }
-        return statement.evolve(op=statement.op.with_operands(rename)) if rename else statement
+            yield self._repacked(statement, plan.repack(schedule))
+            return
+        rename: dict[str, str] = {}
+        late: list[str] = []
+        for name, order in plan.orders(schedule).items():
+            if self.program.buffers[name].type.order == order:
+                continue
+            if self.program.buffers[name].kind == "weight":
+                rename[name] = self._packed(name, order, statement)
+            else:
+                rename[name] = self._packed_late(name, order, statement)
+                late.append(rename[name])
+                yield Alloc(rename[name])
+                yield Instr(Pack(name, order), (rename[name],), statement.origin, value=rename[name])
+        yield statement.evolve(op=statement.op.with_operands(rename)) if rename else statement
+        yield from map(Dealloc, late)
 
-    def _differs(self, name: str, order: Order) -> bool:
-        buffer = self.program.buffers[name]
-        return buffer.kind == "weight" and buffer.type.order != order
+    def _packed_late(self, name: str, order: Order, instr: Instr) -> str:
+        """A buffer for weights that are packed in every run, just before the instruction that reads them."""
+        old = self.program.buffers[name]
+        new = self._fresh(f"{name}.packed")
+        self.buffers[new] = Buffer(new, old.type.with_order(order), "activation", origin=old.origin)
+        reason = (
+            f"{instr.name} %{instr.value} streams %{name} as @{order}; each run has other contents, so each run packs"
+        )
+        log().change(Change("pack", name, reason, added=(new,)))
+        return new
 
     def _repacked(self, instr: Instr, made: Repacked) -> Instr:
         """The instruction with its heavy op on flat packed weights."""
