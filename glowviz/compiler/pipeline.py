@@ -40,11 +40,13 @@ class Stage:
 
 GRAPH_STAGES: tuple[Stage, ...] = (
     Stage("Import", ("bind_shapes", "fold_constants", "dce")),
-    Stage("Fold up", ("fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu", "fold_hardswish", "dce")),
+    Stage("Fold up", (
+        "fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu", "fold_hardswish", "fold_swish", "dce",
+    )),
     Stage("Simplify", (
         "eliminate_noop", "sink_transposes", "merge_transposes", "transpose_to_reshape", "arithmetic",
-        "clean_reshapes", "cse", "merge_pad", "clean_concat_slice", "fold_constants", "swap_relu_maxpool",
-        "fold_batchnorm", "cse", "dce",
+        "clean_reshapes", "cse", "merge_pad", "clean_clips", "clean_concat_slice", "sink_elementwise",
+        "fold_constants", "swap_relu_maxpool", "fold_batchnorm", "cse", "dce",
     )),
     Stage("Lower", ("lower", "arithmetic", "clean_reshapes", "fold_constants", "fold_batchnorm", "cse", "dce")),
     Stage("Orders and fusion", ("choose_order", "fuse", "dce")),
