@@ -11,14 +11,14 @@ from glowviz.compiler.backends.cpu.kernels.channel_panels import pack_panels
 from glowviz.compiler.backends.cpu.kernels.conv_transpose import as_gathered, phases_of, tap_order
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.ops import Conv, ConvTranspose
-from glowviz.compiler.ops.base import Case, Op, Value, Work, case
+from glowviz.compiler.ops.base import INSTRUCTIONS, Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats
 from glowviz.compiler.ops.conv import Spread
 from glowviz.compiler.ops.windows import Windows
 from glowviz.compiler.types import Type
 
 
-class PackedConv(Op):
+class PackedConv(Op, abstract=True):
     """Conv with the weights of `shape` [O, C/group, kernel…] flat in w, in panels of `vectors` blocks of channels.
 
     `blocks` are the channels that lie together in x and in the result. See kernels/channel_panels.py.
@@ -74,7 +74,7 @@ class PackedConv(Op):
         yield case(floats(rng, (1, 4, 5, 6)), op.pack(floats(rng, shape)), **op.attributes)
 
 
-class PackedConvTranspose(Op):
+class PackedConvTranspose(Op, abstract=True):
     """ConvTranspose with the weights of `shape` [C, O/group, kernel…] flat in w, taps ordered by phase."""
 
     x: Value
@@ -132,6 +132,10 @@ class PackedConvTranspose(Op):
         shape, x = (5, 3, 3, 2), (1, 5, 4, 4)
         op = PackedConvTranspose("x", "w", strides=(2, 3), shape=shape, blocks=(4, 4))
         yield case(floats(rng, x), op.pack(floats(rng, shape), x), **op.attributes)
+
+
+# instructions of Programs only: no Graph has them, and no table of ops names them
+INSTRUCTIONS |= {op.instruction: op for op in (PackedConv, PackedConvTranspose)}
 
 
 def _with_rows(weights: np.ndarray) -> np.ndarray:
