@@ -23,6 +23,21 @@ export function milliseconds(ms) {
   return ms >= 0.1 || ms === 0 ? `${digits(ms)} ms` : `${digits(ms * 1000)} µs`;
 }
 
+// A time with its spread in the same unit, no finer than the time's own last digit.
+export function spreadTime(ms, spread) {
+  const text = milliseconds(ms);
+  if (!spread || text === "–") return text;
+  const [number, unit] = text.split(" ");
+  const factor = { s: 1e-3, ms: 1, "µs": 1e3 }[unit];
+  const shown = (spread * factor).toFixed((number.split(".")[1] || "").length);
+  return Number(shown) ? `${number} ±${shown} ${unit}` : text;
+}
+
+export function flops(count) {
+  for (const [size, unit] of [[1e9, "GFLOP"], [1e6, "MFLOP"], [1e3, "kFLOP"]]) if (count >= size) return `${digits(count / size)} ${unit}`;
+  return `${Math.round(count)} FLOP`;
+}
+
 export function hex(address, size = 6) {
   return "0x" + address.toString(16).toUpperCase().padStart(size, "0");
 }

@@ -72,7 +72,7 @@ function whole(context, scene, box, k, look, colours, marks) {
   bar(context, scene, box, look, radius);
   outline(context, scene, box, k, look, colours, radius);
   label(context, scene, box, k, look, colours, marks);
-  if (scene.state[box] !== SAME || scene.changed[box]) badge(context, scene, box, look, colours);
+  badge(context, scene, box, look, colours);
   if (h > 0 && k < 0.42) return;
   if (isGhost(scene, box)) strike(context, scene, box, x, y, colours);
 }
@@ -146,11 +146,11 @@ function texts(context, scene, box, look, pill) {
   const folded = scene.kind[box] === FOLDED;
   const room = scene.w[box] - (pill ? 24 : 32) - (folded ? 14 : 0);
   context.font = "400 11px Inter";
-  let detail = key;
-  let detailWidth = detail ? context.measureText(detail).width : 0;
+  // The shape alone where op and shape do not fit, and nothing where that leaves too little of the name.
+  const choices = [key, key.split("  ").pop(), ""].map((text) => [text, text ? context.measureText(text).width : 0]);
   context.font = "600 12px Inter";
-  const needed = context.measureText(scene.title[box]).width;
-  if (needed + detailWidth + 8 > room && detailWidth > room * 0.6 && !look.number(box)) { detail = ""; detailWidth = 0; }
+  const needed = Math.min(context.measureText(scene.title[box]).width, room * 0.55);
+  const [detail, detailWidth] = choices.find(([, width]) => needed + width + 8 <= room) || choices[2];
   const title = cut(context, scene.title[box], room - (detailWidth ? detailWidth + 8 : 0));
   const words = { key, title, detail, detailWidth };
   scene.labels.set(box, words);
@@ -173,8 +173,9 @@ function shortened(text, keep) {
   return text.slice(0, head) + "…" + (keep > head ? text.slice(text.length - (keep - head)) : "");
 }
 
-function badge(context, scene, box, look, colours) {
+export function badge(context, scene, box, look, colours) {
   const state = scene.state[box];
+  if (state === SAME && !scene.changed[box]) return;
   const text = scene.changed[box] > 1 || scene.kind[box] === FOLDED ? String(scene.changed[box] || "") : scene.badge[box];
   context.font = "600 11px Inter";
   const width = BADGE + (text ? context.measureText(text).width + 5 : 0);

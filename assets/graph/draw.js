@@ -1,6 +1,6 @@
 // One frame: world to screen, back to front, with what is selected on top.
 
-import { drawBoxes, drawFrames, drawOutline } from "./boxes.js";
+import { badge, CARD, drawBoxes, drawFrames, drawOutline } from "./boxes.js";
 import { drawEdges, drawPicked, drawStubNames } from "./edges.js";
 import { FRAME } from "./scene.js";
 
@@ -26,10 +26,13 @@ export function drawScene(context, scene, area, ratio, view) {
 }
 
 // What changes with every mouse move: hovered and selected outlines, drawn over the frame or the cached picture.
-export function drawOver(context, scene, area, ratio, { colours, selected, hovered, problem }) {
+export function drawOver(context, scene, area, ratio, { look, colours, selected, hovered, problem }) {
   const scale = area.k * ratio;
   context.setTransform(scale, 0, 0, scale, Math.round(-area.x * scale), Math.round(-area.y * scale));
   if (hovered >= 0 && hovered !== selected) drawOutline(context, scene, hovered, area.k, colours.accent, 1);
-  if (selected >= 0) drawOutline(context, scene, selected, area.k, colours.accent, scene.kind[selected] === FRAME ? 1.5 : 2);
+  if (selected >= 0) {
+    drawOutline(context, scene, selected, area.k, colours.accent, scene.kind[selected] === FRAME ? 1.5 : 2);
+    if (area.k >= CARD) badge(context, scene, selected, look, colours);
+  }
   if (problem >= 0) drawOutline(context, scene, problem, area.k, colours.changes[2], 3);
 }

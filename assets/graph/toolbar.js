@@ -62,7 +62,7 @@ function crumbs(scene) {
 function hiddenChip({ what, count }) {
   const shown = state().constants;
   return el("button.chip", { type: "button", title: shown ? `Hide ${what}` : `Show ${what}`, onclick: () => update({ constants: !shown }) },
-    icon("eye", 12), `${count.toLocaleString("en-US")} ${what} ${shown ? "shown" : "hidden"}`);
+    icon("eye", 12), `${count.toLocaleString("en-US")} ${count === 1 ? what.replace(/s$/, "") : what} ${shown ? "shown" : "hidden"}`);
 }
 
 function folded(scene) {

@@ -166,6 +166,12 @@ export class GraphView {
     return box === undefined ? -1 : box;
   }
 
+  // A map of what is wholly on screen would only cover it.
+  allInSight() {
+    const { x, y, k, width, height, size } = this.camera;
+    return x <= 0 && y <= 0 && x + width / k >= size[0] && y + height / k >= size[1];
+  }
+
   inSight(box) {
     const { x, y, k, width, height } = this.camera;
     const s = this.scene;
@@ -235,9 +241,10 @@ export class GraphView {
       this.bitmap.show(this.context, this.camera, this.ratio, colours.canvas);
     } else this.stats.drawn = draw(this.context, this.camera, this.ratio);
     drawOver(this.context, this.scene, this.camera, this.ratio, {
-      colours, selected: this.selectedBox(), hovered: this.hovered, problem: this.scene.byName.get(this.scene.payload.problem) ?? -1,
+      look: this.look, colours, selected: this.selectedBox(), hovered: this.hovered, problem: this.scene.byName.get(this.scene.payload.problem) ?? -1,
     });
     this.minimap.show(this.camera, colours, this.ratio);
+    this.corner.hidden = this.allInSight();
     this.bar.zoom(this.camera.k);
     this.stats.frame(performance.now() - begin);
   }

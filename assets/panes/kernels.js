@@ -2,14 +2,14 @@
 
 import { address } from "../core/api.js";
 import { el, empty, icon, replace } from "../core/dom.js";
-import { digits, milliseconds } from "../core/format.js";
+import { bytes, flops, milliseconds, spreadTime } from "../core/format.js";
 import { watch } from "../core/pane.js";
 import { state, subscribe, update } from "../core/state.js";
 import { VirtualList } from "../core/virtual_list.js";
 
 const COLUMNS = [
   ["step", "#", "num"], ["title", "Node", ""], ["op", "Instruction", "mono"], ["name", "Kernel", "mono"], ["ms", "Time", "num"],
-  ["share", "Share", ""], ["gflop", "GFLOP", "num"], ["peak", "Of peak", "num"], ["bytes", "Code", "num"], ["spills", "Spills", "num"],
+  ["share", "Share", ""], ["gflop", "Work", "num"], ["peak", "Of peak", "num"], ["bytes", "Moved", "num"], ["spills", "Spills", "num"],
 ];
 
 export function drawKernels(element) {
@@ -54,7 +54,7 @@ function summary({ total, sum_ms: sum, rows }) {
   const host = rows.host.filter(Boolean).length;
   const timed = total && total.ms !== null;
   return [
-    el("span", {}, timed ? `Whole run ${milliseconds(total.ms)} ${total.spread ? `±${milliseconds(total.spread)}` : ""} (n=${total.samples})` : "Not timed yet"),
+    el("span", {}, timed ? `Whole run ${spreadTime(total.ms, total.spread)} (n=${total.samples})` : "Not timed yet"),
     timed && sum !== null ? el("span.muted", {}, `sum of instructions ${milliseconds(sum)}`) : null,
     host ? el("span", {}, icon("warning", 12), ` ${host} host ${host === 1 ? "call" : "calls"} (not native)`) : el("span.muted", {}, "all native"),
   ];
@@ -65,10 +65,10 @@ function row(payload, at) {
   const share = sum && rows.ms[at] !== null ? rows.ms[at] / sum : 0;
   const cells = {
     step: rows.step[at], title: rows.title[at], op: rows.op[at], name: rows.host[at] ? "host call" : rows.name[at],
-    ms: rows.ms[at] === null ? "–" : `${milliseconds(rows.ms[at])}${rows.spread[at] ? ` ±${digits(rows.spread[at], 2)}` : ""}`,
+    ms: spreadTime(rows.ms[at], rows.spread[at]),
     share: el("span.track", {}, el("span.fill", { style: { width: `${(share * 100).toFixed(1)}%` } })),
-    gflop: rows.gflop[at] === null ? "–" : digits(rows.gflop[at]), peak: rows.peak[at] === null ? "–" : `${Math.round(rows.peak[at] * 100)} %`,
-    bytes: rows.bytes[at] ? digits(rows.bytes[at]) : "–", spills: rows.spills[at] ?? "–",
+    gflop: rows.gflop[at] === null ? "–" : flops(rows.gflop[at] * 1e9), peak: rows.peak[at] === null ? "–" : `${Math.round(rows.peak[at] * 100)} %`,
+    bytes: rows.bytes[at] ? bytes(rows.bytes[at]) : "–", spills: rows.spills[at] ?? "–",
   };
   const chosen = rows.value[at] === state().selected;
   return el(`div.table-row${chosen ? ".chosen" : ""}`, {

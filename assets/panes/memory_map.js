@@ -45,6 +45,7 @@ class MemoryMap {
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     this.canvas.addEventListener("click", (event) => this.click(event));
+    document.fonts.load("600 11px Inter").then(() => this.paint());
     this.observer = new ResizeObserver(() => this.paint());
     this.observer.observe(this.stage);
   }

@@ -20,7 +20,7 @@ function card(overview) {
     el("section", {}, el("h3", {}, overview.name), el("p", {}, overview.what), weights(overview.weights), table(overview.facts)),
     ports("Inputs", overview.inputs), ports("Outputs", overview.outputs),
     section("Where time goes", overview.time.map((one) => bar(one.title, one.share, one.text, one.name)), "not timed yet"),
-    section("Where memory goes", account(overview.memory), "not planned yet"),
+    section("Where memory goes", overview.memory.length ? account(overview.memory) : [], "not planned yet"),
     section("Findings", overview.findings.slice(0, 5).map(finding), "nothing odd"));
 }
 
@@ -50,8 +50,11 @@ export function bar(title, share, text, name = null) {
 }
 
 export function account(parts) {
-  const most = Math.max(1, ...parts.map((part) => part.bytes || 0));
-  return parts.map((part) => bar(part.label, (part.bytes || 0) / most, part.text || bytes(part.bytes)));
+  // What the whole process takes is a measurement beside the account, not one of its parts.
+  const own = parts.filter((part) => !part.label.startsWith("process"));
+  const most = Math.max(1, ...own.map((part) => part.bytes || 0));
+  return [own.map((part) => bar(part.label, (part.bytes || 0) / most, part.text || bytes(part.bytes))),
+    parts.filter((part) => !own.includes(part)).map((part) => el("p.port.muted", {}, el("span", {}, part.label), el("span", {}, part.text)))];
 }
 
 function finding({ sign, text, name }) {

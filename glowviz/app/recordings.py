@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -11,6 +12,7 @@ from glowviz.app.scene import Scenes
 from glowviz.app.store import Store
 from glowviz.app.views import (
     changes,
+    heat,
     ir_text,
     kernels,
     ledger,
@@ -29,25 +31,34 @@ from glowviz.compiler.recording.schema import RecordingProblem
 KEPT = 8
 
 
+@dataclass(frozen=True)
+class JobProgress:
+    """Where the job that writes a recording stands: "running", "done" or "failed", then with its problem."""
+
+    state: str
+    problem: dict[str, str] | None = None
+
+
 class RecordingReader:
     """Answers from one recording; `notes` is what the store knows beyond the file (title, weights, job's end)."""
 
-    def __init__(self, path: Path, notes: dict[str, str], ended_badly: Callable[[], dict[str, str] | None]) -> None:
+    def __init__(self, path: Path, notes: dict[str, str], job: Callable[[], JobProgress]) -> None:
         try:
             self.recording = Recording(path)
         except RecordingProblem as problem:
             raise Problem(str(problem), remedy="Open the model again.", status=404) from problem
         self.notes = notes
-        self._ended_badly = ended_badly
+        self._job = job
         self.scenes = Scenes(self.recording)
 
     def finished(self) -> bool:
         return self._status() != "running"
 
     def _status(self) -> str:
-        """Return running, done or failed; a crashed compiler could not write its own end."""
+        """Return running, done or failed; a crashed compiler could not write its own end, and timing comes after it."""
+        job = self._job().state
         state = str(self.recording.meta.get("state", "running"))
-        return "failed" if state == "running" and self._ended_badly() else state
+        return job if job == "running" or (job == "failed" and state == "running") else state
 
     def snapshots(self) -> int:
         return len(self.recording)
@@ -62,7 +73,19 @@ class RecordingReader:
 
     def scene(self, request: SceneRequest) -> Payload:
         r = request
-        return self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
+        scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
+        return scene | {"heat": self._heat(scene, r.snapshot)}
+
+    def _heat(self, scene: Payload, snapshot: int) -> Payload:
+        """Return what each box costs: its own node's value, or the sum over what is folded in it."""
+        names = scene["boxes"]["name"]
+        inside = [scene["members"].get(str(at), [name]) for at, name in enumerate(names)]
+        made = {}
+        for kind, (unit, costs) in heat.heat(self.recording, snapshot).items():
+            known = [[costs[name] for name in members if name in costs] for members in inside]
+            total = max if kind == "error" else sum
+            made[kind] = {"unit": unit, "values": [total(some) if some else None for some in known]}
+        return made
 
     def numbers(self, snapshot: int) -> Payload:
         return numbers.numbers(self.recording, snapshot)
@@ -107,15 +130,15 @@ class RecordingReader:
         return search.search(self.recording, query)
 
     def problems(self) -> Payload:
-        return problems.problems(self.recording, self._ended_badly())
+        return problems.problems(self.recording, self._job().problem)
 
 
 class Shelf:
     """Opens recordings of a store and keeps the last used ones open; safe for several threads."""
 
-    def __init__(self, store: Store, ended_badly: Callable[[str], dict[str, str] | None]) -> None:
+    def __init__(self, store: Store, job: Callable[[str], JobProgress]) -> None:
         self.store = store
-        self.ended_badly = ended_badly
+        self.job = job
         self._open: OrderedDict[tuple[str, int], RecordingReader] = OrderedDict()
         self._lock = Lock()
 
@@ -134,4 +157,4 @@ class Shelf:
         return reader
 
     def _opened(self, identifier: str, path: Path) -> RecordingReader:
-        return RecordingReader(path, self.store.notes(identifier), lambda: self.ended_badly(identifier))
+        return RecordingReader(path, self.store.notes(identifier), lambda: self.job(identifier))

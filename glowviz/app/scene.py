@@ -12,6 +12,7 @@ import networkx as nx
 from glowviz.app.folds import Fold, Folding, fold_blocks, fold_nothing, fold_scopes
 from glowviz.app.text_width import text_width
 from glowviz.app.theme import CHANGE_INDEX, family_index
+from glowviz.app.wording import op_text
 from glowviz.compiler.recording.reader import NodeVersion, Recording, SnapshotDiff
 from glowviz.layouts import Placed, Stub, place, union
 
@@ -164,10 +165,11 @@ class _Draft:
         count = self.merged_into.get(node.name, 0)
         badge = f"{count}→1" if state == "merged" and count else ""
         shape = node.types[0].split("[", 1)[-1].split("]")[0].replace("x", "×") if node.types else ""
-        title, detail = node.label or node.name, f"{node.op}  {shape}"
+        op = op_text(node.op, node.attributes)
+        title, detail = node.label or node.name, f"{op}  {shape}"
         if title.startswith(f"{node.op} {shape}"):  # a label made of op and shape says both already
             title, detail = node.op + title.removeprefix(f"{node.op} {shape}"), shape
-        return Box(node.name, title, detail, node.op, "node", state, badge, node.types[0] if node.types else "")
+        return Box(node.name, title, detail, op, "node", state, badge, node.types[0] if node.types else "")
 
     def connect(self, nodes: Mapping[str, NodeVersion], inputs: Iterable[str], outputs: Mapping[str, str]) -> None:
         """Edges between boxes; inputs and outputs get boxes of their own where the graph is shown whole."""
@@ -211,7 +213,7 @@ def _folded(fold: Fold, inside: list[tuple[NodeVersion, str]]) -> Box:
     title = fold.title + (f" ×{fold.repeat}" if fold.repeat > 1 else "")
     state = "merged" if "merged" in changed else "changed" if changed else "same"
     detail = str(len(alive or inside))
-    return Box(fold.name, title, detail, heaviest.op, "fold", state, f"⇄{len(changed)}" if changed else "", "",
+    return Box(fold.name, title, detail, op_text(heaviest.op, heaviest.attributes), "fold", state, f"⇄{len(changed)}" if changed else "", "",
                len(inside), fold.repeat, len(changed), tuple(node.name for node, _ in inside))
 
 

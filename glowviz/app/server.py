@@ -35,6 +35,8 @@ INDEX = """<!DOCTYPE html>
 <head>{%metas%}<title>{%title%}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <link rel="icon" type="image/svg+xml" href="/assets/icons/glowviz.svg">
+<link rel="preload" as="font" type="font/woff2" href="/assets/fonts/inter-400.woff2" crossorigin>
+<link rel="preload" as="font" type="font/woff2" href="/assets/fonts/inter-600.woff2" crossorigin>
 <style>THEME</style>{%css%}
 <script type="application/json" id="glowviz-marks">MARKS</script></head>
 <body>{%app_entry%}<footer>{%config%}
@@ -204,7 +206,7 @@ def serve(
 
 def real_services(store: Store, workshop: JobWorkshop, local: bool = True) -> Services:
     """Return services that read the store's recordings and compile in child processes."""
-    return Services(store, Shelf(store, workshop.ended_badly).reader, workshop, local)
+    return Services(store, Shelf(store, workshop.progress).reader, workshop, local)
 
 
 def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tuple[int, ...]]) -> str:

@@ -42,6 +42,16 @@ def time_text(seconds: float) -> str:
     return f"{digits(seconds * 1e6)} µs"
 
 
+def time_with_spread(seconds: float, around: float) -> tuple[str, str]:
+    """Return a duration and its spread in the same unit, the spread no finer than the duration's last digit."""
+    text = time_text(seconds)
+    number, unit = text.split(" ")
+    size = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
+    places = len(number.partition(".")[2])
+    shown = f"{around / size:.{places}f}"
+    return text, f"±{shown}" if float(shown) else ""
+
+
 def flop_text(flops: float) -> str:
     """Return floating-point operations: 8.17 GFLOP, 24.8 kFLOP."""
     for size, unit in ((1e12, "TFLOP"), (1e9, "GFLOP"), (1e6, "MFLOP"), (1e3, "kFLOP")):
@@ -65,6 +75,19 @@ def is_bound(type_text: str) -> bool:
     """Return whether all dimensions of a type's text are numbers."""
     found = re.search(r"\[([^\]]*)\]", type_text)
     return found is None or all(part.isdigit() for part in found.group(1).split("x") if part)
+
+
+def op_text(op: str, attributes: str) -> str:
+    """Return the op as the page names it: a Fused node by what its body runs, Conv+Relu."""
+    if op != "Fused":
+        return op
+    inside = re.findall(r"= ([A-Z]\w*)\(", attributes)
+    return "+".join(inside[:4]) + ("+…" if len(inside) > 4 else "") if inside else op
+
+
+def sentence(text: str) -> str:
+    """Return `text` with exactly one full stop at its end."""
+    return text.rstrip(". ") + "."
 
 
 def listed(names: Iterable[str], most: int = 6) -> str:

@@ -10,6 +10,7 @@ from glowviz.app.glow_editor import run_passes
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
+from glowviz.app.recordings import JobProgress
 from glowviz.app.store import Store, StoredModel, file_hash
 from glowviz.gallery import Card, cards
 from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument
@@ -157,16 +158,18 @@ class JobWorkshop:
                 "done": round(row.fraction * 100), "total": 100, "recording": identifier,
                 "problem": told if problem else None}
 
-    def ended_badly(self, identifier: str) -> dict[str, str] | None:
-        """Return the problem of a recording whose job ended without finishing it, else None."""
+    def progress(self, identifier: str) -> JobProgress:
+        """Return where the job of recording `identifier` stands; one that has no job is done."""
         job = self._job(self.store.notes(identifier))
         if job is None:
-            return None
+            return JobProgress("done")
         row = job.row()
-        if not row.state.final or row.state is State.DONE:
-            return None
+        if not row.state.final:
+            return JobProgress("running")
+        if row.state is State.DONE:
+            return JobProgress("done")
         cancelled = {"what": "The compilation was cancelled.", "where": "", "expected": "", "do": "Open it again."}
-        return row.problem or cancelled
+        return JobProgress("failed", row.problem or cancelled)
 
     def cancel(self, identifier: str) -> None:
         """Stop the job of recording `identifier`."""

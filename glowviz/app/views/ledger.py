@@ -10,6 +10,8 @@ from glowviz.app.wording import byte_text, counted, digits, signed, time_text
 from glowviz.compiler.recording.reader import Recording
 
 Row = dict[str, Any]
+STAGES = {"irgen": "The graph became a program: memory regions, and instructions in an order that keeps little alive.",
+          "plan_memory": "Every buffer got its address; a checker proved that no two live ones overlap."}
 
 
 def ledger(recording: Recording) -> Payload:
@@ -126,7 +128,7 @@ def _pattern(change: Row, ops: _Ops) -> str:
     before = sorted(went[name] for name in {*change["changed"], *change["removed"]} if name in went)
     after = sorted(came[name] for name in {*change["changed"], *change["added"]} if name in came)
     if not before and not after:
-        return change["rule"].replace("_", " ")
+        return f"rule {change['rule'].replace('_', ' ')}"
     left, right = ([op for _, op in side[:4]] for side in (before, after))
     if left == right:
         return f"{' + '.join(left)} made explicit" if change["rule"] == "explicit_attributes" else f"{left[0]} changed"
@@ -151,6 +153,8 @@ def _sentence(step: Row, before: Row | None, patterns: Counter[str], ops: _Ops) 
     if step["fired"] == 0:
         kept = f"; {step['kept']} not done" if step["kept"] else ""
         return f"Nothing to do (looked at {counted(step['tried'], 'place')}){kept}."
+    if step["name"] in STAGES:
+        return STAGES[step["name"]]
     parts = [f"{pattern} ×{count:,}" if count > 1 else pattern for pattern, count in patterns.most_common(3)]
     more = sum(count for _, count in patterns.most_common()[3:])
     text = "; ".join(parts) + (f"; {more:,} others" if more else "") + "."

@@ -8,7 +8,7 @@ import orjson
 
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, counted, digits, flop_text, listed, median, shape_of, spread, tally
+from glowviz.app.wording import byte_text, counted, flop_text, listed, median, op_text, sentence, shape_of, spread, tally, time_with_spread
 from glowviz.compiler.recording.life import Event
 from glowviz.compiler.recording.reader import NodeVersion, Recording
 from glowviz.compiler.recording.schema import ALIVE
@@ -55,6 +55,8 @@ def block(title: str, members: list[str], repeat: int, recording: Recording, sna
 
 
 def _op(version: NodeVersion) -> str:
+    if version.op == "Fused":
+        return op_text(version.op, version.attributes).replace("+", " + ")
     kernel = re.search(r"kernel=\[([^\]]*)\]", version.attributes)
     return version.op + (f" {kernel.group(1).replace(', ', '×')}" if kernel else "")
 
@@ -83,17 +85,18 @@ def _line(event: Event) -> Payload:
     why = f": {event.reason}" if event.reason else ""
     rule = f" (rule {event.rule})" if event.rule else ""
     words = {
-        "absorbed": f"{event.pass_name} took {others} into it{rule}{why}.",
-        "merged": f"{event.pass_name} merged it into {others}{rule}{why}.",
-        "removed": f"Removed by {event.pass_name}{rule}{why}.",
-        "changed": f"{event.pass_name} changed it{rule}{why}.",
-        "added": f"{event.pass_name} made it{' from ' + others if others else ''}{rule}{why}.",
+        "absorbed": f"{event.pass_name} took {others} into it{rule}{why}",
+        "merged": f"{event.pass_name} merged it into {others}{rule}{why}",
+        "removed": f"Removed by {event.pass_name}{rule}{why}",
+        "changed": f"{event.pass_name} changed it{rule}{why}",
+        "added": f"{event.pass_name} made it{' from ' + others if others else ''}{rule}{why}",
     }
-    text = words.get(event.kind, f"{event.pass_name}: {event.kind}{why}.").replace("..", ".")
-    return {"text": text, "snapshot": event.snapshot}
+    return {"text": sentence(words.get(event.kind, f"{event.pass_name}: {event.kind}{why}")), "snapshot": event.snapshot}
 
 
 def _attributes(version: NodeVersion) -> list[list[str]]:
+    if version.op == "Fused":  # its body is shown in the IR text
+        return []
     return [[key, value.strip()] for key, value in ATTRIBUTE.findall(version.attributes)]
 
 
@@ -157,7 +160,8 @@ def _now(recording: Recording, found: dict[str, Any] | None) -> list[Payload]:
 
 def _timed(recording: Recording, span: Any, kernel: Any) -> str:
     samples = [one * MS[span["unit"]] for one in orjson.loads(zlib.decompress(span["samples"]))]
-    text = f"{digits(median(samples))} ms ±{digits(spread(samples), 2)} (n={len(samples)})"
+    text = " ".join(filter(None, time_with_spread(median(samples) / 1e3, spread(samples) / 1e3)))
+    text += f" (n={len(samples)})"
     peak = (recording.meta.get("target_facts") or {}).get("peak_gflops")
     if peak and kernel is not None and kernel["flops"]:
         text += f", {kernel['flops'] / median(samples) / 1e6 / peak:.0%} of peak"

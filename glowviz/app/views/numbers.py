@@ -6,10 +6,12 @@ from typing import Any
 import orjson
 
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, digits, flop_text, is_bound, median, signed, spread, time_text
+from glowviz.app.wording import byte_text, digits, flop_text, is_bound, median, signed, spread, time_with_spread
 from glowviz.compiler.recording.reader import Recording
 
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
+
+UNBOUND = "shapes are not bound yet"
 
 
 def numbers(recording: Recording, snapshot: int) -> Payload:
@@ -18,10 +20,11 @@ def numbers(recording: Recording, snapshot: int) -> Payload:
     meta = recording.meta
     failed = steps[snapshot]["status"] == "failed"
     times = _whole_runs(recording) if snapshot == len(steps) - 1 else None
+    bound = _bound(recording, snapshot)
     made = (
         _time(steps, snapshot, times),
-        _memory(steps, snapshot, meta),
-        _work(steps, snapshot, times, meta, _bound(recording, snapshot)),
+        _memory(steps, snapshot, meta) if bound else number("memory", "Memory", "–", why=UNBOUND),
+        _work(steps, snapshot, times, meta) if bound else number("work", "Work", "–", why=UNBOUND),
         _nodes(recording, steps, snapshot),
         _error(steps, snapshot),
     )
@@ -51,8 +54,9 @@ def _time(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], 
         return number("time", "Time", "–", why=why, tip="Only the finished program runs.")
     samples, threads, note = times
     thread_text = "1 thread" if threads == 1 else f"{threads} threads"
-    return number("time", "Time", time_text(median(samples)), spread=f"±{digits(spread(samples) * 1e3, 2)}",
-                  second=f"n={len(samples)}, {thread_text}", tip=f"Median ± half the quartile distance, in ms. {note}")
+    value, around = time_with_spread(median(samples), spread(samples))
+    return number("time", "Time", value, spread=around, second=f"n={len(samples)}, {thread_text}",
+                  tip=f"Median ± half the quartile distance of whole runs. {note}")
 
 
 def _memory(steps: list[dict[str, Any]], snapshot: int, meta: dict[str, Any]) -> Payload:
@@ -90,10 +94,8 @@ def _bound(recording: Recording, snapshot: int) -> bool:
 
 
 def _work(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], int, str] | None,
-          meta: dict[str, Any], bound: bool) -> Payload:
+          meta: dict[str, Any]) -> Payload:
     flops = steps[snapshot]["flops"]
-    if not bound:
-        return number("work", "Work", "–", why="shapes are not bound yet")
     first = steps[0]["flops"] if len(steps) < 2 else max(steps[0]["flops"], steps[1]["flops"])
     second = _against(flops, first)
     peak = (meta.get("target_facts") or {}).get("peak_gflops")
@@ -114,8 +116,8 @@ def _nodes(recording: Recording, steps: list[dict[str, Any]], snapshot: int) -> 
     program = step["level"] == "program"
     first, now = steps[0]["nodes"], step["nodes"]
     text = f"{now:,}" if snapshot == 0 else f"{first:,} → {now:,}"
-    noun = "instructions" if program else "nodes"
-    return number("nodes", "Nodes", text, second="as imported" if snapshot == 0 else f"imported nodes → {noun} now")
+    noun = "nodes → instructions" if program else "imported → now"
+    return number("nodes", "Nodes", text, second="as imported" if snapshot == 0 else noun)
 
 
 def _error(steps: list[dict[str, Any]], snapshot: int) -> Payload:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from glowviz.app.reader import Payload
+from glowviz.app.wording import sentence
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.rewrite import RULES, Explanation, explain
 from glowviz.compiler.text import TextProblem
@@ -23,7 +24,7 @@ def why(recording: Recording, snapshot: int, name: str) -> Payload:
 
 
 def _refused(one: dict[str, Any]) -> Payload:
-    lines = [f"{one['pass_name']} left it alone: {one['reason']}."]
+    lines = [sentence(f"{one['pass_name']} left it alone: {one['reason']}")]
     if one["expected"]:
         lines = [f"{one['pass_name']} did not match here.",
                  f"Looked for: {one['expected']}. Found: {one['found']}."]
@@ -40,7 +41,8 @@ def _explanations(recording: Recording, snapshot: int, name: str) -> list[Explan
         graph = recording.graph(snapshot)
     except TextProblem:  # a graph that a failed pass left behind may not parse; the recorded refusals remain
         return []
-    found = [explain(rule, name, graph) for rule in RULES.values()]
+    # That a node in use is not dead needs no remark.
+    found = [explain(rule, name, graph) for rule in RULES.values() if rule.pass_name != "dce"]
     return [one for one in found if one.verdict in ("keeps", "misses", "fires")]
 
 
@@ -49,16 +51,16 @@ def _tried(one: Explanation, steps: list[dict[str, Any]], snapshot: int) -> Payl
     runs = [step for step in steps if step["name"] == pass_name]
     off = [step for step in runs if step["status"] == "off"]
     later = [step for step in runs if step["snapshot"] > snapshot and step["status"] == "ran"]
-    lines, kind, action = [f"{pass_name}: {one.reason}."], "kept", None
+    lines, kind, action = [sentence(f"{pass_name}: {one.reason}")], "kept", None
     if one.verdict == "misses":
         found = f"Looked for: {one.expected}. Found: {one.found}."
         lines, kind = [f"{pass_name} would not match here.", found], "no match"
     elif one.verdict == "fires" and off:
         disabled = sorted({step["name"] for step in steps if step["status"] == "off"} - {pass_name})
-        lines, kind = [f"{pass_name} was switched off in this run; it would fire here: {one.reason}."], "off"
+        lines, kind = [sentence(f"{pass_name} was switched off in this run; it would fire here: {one.reason}")], "off"
         action = {"label": "Run with it", "disable": disabled, "before": None}
     elif one.verdict == "fires" and later:
-        lines, kind = [f"{pass_name} fires here later (pass {later[0]['snapshot']}): {one.reason}."], "later"
+        lines, kind = [sentence(f"{pass_name} fires here later (pass {later[0]['snapshot']}): {one.reason}")], "later"
     elif one.verdict == "fires":
-        lines, kind = [f"{pass_name} is not run at this point; it would fire here: {one.reason}."], "later"
+        lines, kind = [sentence(f"{pass_name} is not run at this point; it would fire here: {one.reason}")], "later"
     return {"rule": one.rule, "pass": pass_name, "lines": lines, "action": action, "kind": kind}
