@@ -66,11 +66,6 @@ SERIES_NAMES = (
 SERIES = frozenset(SERIES_NAMES.split())
 
 
-@pytest.fixture(scope="module")
-def objects(tmp_path_factory: pytest.TempPathFactory) -> ObjectCache:
-    return ObjectCache(tmp_path_factory.mktemp("kernels"))
-
-
 @pytest.mark.parametrize("level", TARGETS)
 @pytest.mark.parametrize("name", [*ELEMENTWISE, *MOVING, *REDUCING])
 def test_samples_equal_numpy(name: str, level: str, objects: ObjectCache) -> None:

@@ -8,12 +8,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
+from glowviz.compiler.backends.cpu.objects import Library, ObjectCache, kernel_key
 from glowviz.compiler.backends.cpu.pool_code import CONTEXT_BYTES, COUNTER_BYTES, FIELDS, FUNCTIONS, pool_text
 from glowviz.compiler.target import Target
 
 CHUNKS = 8
 """Chunks an instruction falls into: enough that a late thread holds nobody up, few enough to be claimed cheaply."""
+
+
+FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_LIBRARIES: dict[str, Library] = {}
+
+
+def pool_library(target: Target, cache: ObjectCache) -> Library:
+    """The pool's code, loaded once for each machine and kept while the process lives: it holds no data."""
+    text = pool_text(target)
+    key = kernel_key(text, target)
+    if key not in _LIBRARIES:
+        _LIBRARIES[key] = Library([cache.object_of(text, target)], FUNCTIONS)
+    return _LIBRARIES[key]
 
 
 @dataclass(frozen=True)
@@ -35,9 +48,8 @@ class Pool:
 
     def __init__(self, steps: Sequence[Step], threads: int, target: Target, cache: ObjectCache) -> None:
         self.threads, self.count = threads, len(steps)
-        self._library = Library([cache.object_of(pool_text(target), target)], FUNCTIONS)
-        kind = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
-        self._call = {name: kind(self._library.addresses[name]) for name in FUNCTIONS}
+        self._library = pool_library(target, cache)
+        self._call = {name: FUNCTION(self._library.addresses[name]) for name in FUNCTIONS}
         rows = [(s.function, s.arguments, s.tiles, min(s.chunks, max(s.tiles, 1))) for s in steps]
         self._table = np.array(rows or [(0, 0, 0, 0)], np.uint64)
         self._counters = np.zeros(COUNTER_BYTES // 8 * max(self.count, 1) + 16, np.int64)

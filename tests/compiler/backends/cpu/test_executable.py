@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 import pytest
+
 from glowviz.compiler.backends.base import InputProblem
+from glowviz.compiler.backends.cpu.build import build
 from glowviz.compiler.interpreter import RunProblem, run_program
-from glowviz.compiler.program import MemoryPlan
+from glowviz.compiler.program import MemoryPlan, Placement
 from tests.compiler.backends.cpu.small_programs import built, counter, encoder_like, lookup, normal, with_host_call
 
 
@@ -149,7 +152,7 @@ def test_every_instruction_of_every_run_has_spans(threads: int) -> None:
     assert set(positions) == {(run, position) for run in range(7) for position in range(3)}
     assert all(s.unit == "ns" and s.duration > 0 and s.lane < threads for s in spans)
     first = [s for s in spans if s.counters["run"] == 0 and s.lane == 0]
-    assert all(a.start + a.duration <= b.start + 1e5 for a, b in zip(first, first[1:], strict=False))
+    assert all(a.start + a.duration <= b.start + 1e5 for a, b in pairwise(first))
 
 
 def test_the_listing_has_source_and_machine_code_with_matching_lines() -> None:
@@ -174,14 +177,10 @@ def test_the_account_covers_everything() -> None:
 
 
 def test_buffers_lie_where_the_plan_says() -> None:
-    from glowviz.compiler.program import Placement
-
     program = counter()
     plan = MemoryPlan({"x": Placement("x", "io", 128, 16, 0, 2)}, {"io": 256})
     executable = built(program)
     assert executable.memory.place("x")[0] == "io"
-    from glowviz.compiler.backends.cpu.build import build
-
     placed = build(program, plan, executable.target)
     assert placed.memory.place("x") == ("io", 128)
     assert placed.memory.address("x") % 64 == 0

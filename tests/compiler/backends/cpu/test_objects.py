@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from glowviz.compiler.backends.base import BackendProblem
 from glowviz.compiler.backends.cpu.cpu_targets import avx2, avx512, baseline, host_target
 from glowviz.compiler.backends.cpu.elf import BrokenObject, code_bytes, sections, undefined_names
@@ -69,7 +70,8 @@ def test_the_environment_chooses_the_folder(monkeypatch: pytest.MonkeyPatch, tmp
 
 
 def test_the_reader_finds_what_an_object_asks_for(tmp_path: Path) -> None:
-    text = "declare float @sinf(float)\ndefine float @g(float %x) {\n  %y = call float @sinf(float %x)\n  ret float %y\n}\n"
+    body = "define float @g(float %x) {\n  %y = call float @sinf(float %x)\n  ret float %y\n}\n"
+    text = f"declare float @sinf(float)\n{body}"
     code = ObjectCache(tmp_path).object_of(text, host_target())
     assert undefined_names(code) == {"sinf"}
     assert 0 < code_bytes(code) < 200

@@ -15,6 +15,10 @@ from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
 
 
+MOST_PLACES = 8
+"""Rows of a block up to which every place in it gets a walk of its own."""
+
+
 def along(axis: int, coefficient: int = 1, offset: int = 0) -> Axis:
     """The operand axis follows one iteration axis."""
     return Axis(offset, ((axis, coefficient),))
@@ -187,30 +191,38 @@ def _stretches(axis: int, size: int, side: tuple[int, int], mode: str) -> list[S
 @kernel("depth_to_space")
 @supported
 def depth_to_space(instr: Instr, program: Program, target: Target) -> KernelCode:
-    """Iterates n, block row, block column, channel, row, column."""
+    """One walk for each place in a block, so that channels may be tiled."""
     draft = Draft(instr, program, target)
     source, goal, block = draft.buffers[1], draft.result, instr.op.blocksize
     n, c, h, w = source.type.dims
     each = c // block**2
-    steps = (block * each, each, 1) if instr.op.mode == "DCR" else (block, 1, block * block)
-    channel = Axis(0, tuple(zip((1, 2, 3), steps, strict=True)))
-    place = Access(goal, (along(0), along(3), Axis(0, ((4, block), (1, 1))), Axis(0, ((5, block), (2, 1)))))
-    move(draft, (n, block, block, each, h, w), (0, place), (1, Access(source, (along(0), channel, along(4), along(5)))))
-    return draft.finish("one strided copy", block=block)
+    rows, columns, channels = (block * each, each, 1) if instr.op.mode == "DCR" else (block, 1, block * block)
+    for row, column in _places(block):
+        origin = (along(0), along(1, channels, row * rows + column * columns), along(2), along(3))
+        place = (along(0), along(1), along(2, block, row), along(3, block, column))
+        move(draft, (n, each, h, w), (0, Access(goal, place)), (1, Access(source, origin)))
+    return draft.finish("one strided copy for each place in a block", block=block)
 
 
 @kernel("space_to_depth")
 @supported
 def space_to_depth(instr: Instr, program: Program, target: Target) -> KernelCode:
-    """Iterates n, block row, block column, channel, row, column."""
+    """One walk for each place in a block, so that channels may be tiled."""
     draft = Draft(instr, program, target)
     source, goal, block = draft.buffers[1], draft.result, instr.op.blocksize
     n, c, h, w = source.type.dims
-    origin = Access(source, (along(0), along(3), Axis(0, ((4, block), (1, 1))), Axis(0, ((5, block), (2, 1)))))
-    channel = Axis(0, ((1, block * c), (2, c), (3, 1)))
-    extents = (n, block, block, c, h // block, w // block)
-    move(draft, extents, (0, Access(goal, (along(0), channel, along(4), along(5)))), (1, origin))
-    return draft.finish("one strided copy", block=block)
+    for row, column in _places(block):
+        origin = (along(0), along(1), along(2, block, row), along(3, block, column))
+        place = (along(0), along(1, 1, (row * block + column) * c), along(2), along(3))
+        extents = (n, c, h // block, w // block)
+        move(draft, extents, (0, Access(goal, place)), (1, Access(source, origin)))
+    return draft.finish("one strided copy for each place in a block", block=block)
+
+
+def _places(block: int) -> list[tuple[int, int]]:
+    if block > MOST_PLACES:
+        raise Unsupported("blocks so large")
+    return list(product(range(block), repeat=2))
 
 
 @kernel("constant_of_shape")
