@@ -15,7 +15,7 @@ from glowviz.compiler.backends.cpu.kernels.channel_panels import (
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map, check_reach
 from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile
-from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
+from glowviz.compiler.backends.cpu.kernels.write_back import Goal, ask_for, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
@@ -186,6 +186,8 @@ class _Writer:
         down, right = spec.strides[0] * spec.source.row, spec.strides[1] * spec.source.pixel
         tile = Tile([y * down + x * right for y in range(rows) for x in range(columns)], vectors)
         block = panel * schedule.vectors
+        goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step)
+        ask_for(em, goal, rows, columns, vectors, place, block)
         first, end, offset = self.sums.locate(panel)
         taps = [
             Level(
@@ -197,7 +199,6 @@ class _Writer:
             tile, self.sums.first_sums(tile, block), source, em.offset(self.weights, offset), (first, end), taps,
             self.sums.unroll(schedule.unroll, spec.kernel[1]),
         )  # fmt: skip
-        goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step)
         write_back(em, goal, sums, rows, columns, vectors, place, block)
 
     def _next_lines(self, rows: int, columns: int) -> tuple[int, ...]:

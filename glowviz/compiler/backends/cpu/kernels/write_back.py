@@ -1,6 +1,7 @@
 """Finished sums leave the registers: epilogue, zero lanes, store into a blocked map."""
 
 from dataclasses import dataclass
+from itertools import product
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
@@ -53,6 +54,19 @@ def write_back(
         if mask is not None:
             value = em.select(mask, value, em.zeros(value.type))
         em.store(value, em.offset(result, _inside(goal.map, y, x, v)))
+
+
+def ask_for(
+    em: Emitter, goal: Goal, rows: int, columns: int, vectors: int, place: Place, block: Index
+) -> None:  # fmt: skip
+    """Ask for the lines of further operands that `write_back` will read, while the sums are still being made."""
+    for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True):
+        walk = _walk(extra)
+        if not walk.pixel:
+            continue
+        start = start_of(em, pointer, walk, place, block)
+        for y, x, v in product(range(rows), range(columns), range(vectors)):
+            em.prefetch(em.offset(start, _inside(walk, y, x, v)), locality=3)
 
 
 def _walk(extra: Extra) -> Map | Steps:
