@@ -145,9 +145,13 @@ def _refuse_open(inputs: Mapping[str, Type], bound: Mapping[str, Type]) -> None:
     raise ShapeProblem(f"{len(open_)} {plural} free: {names}", "", "a number for each", given)
 
 
-def refuse_huge(value: str, type_: Type) -> None:
-    """A value larger than any machine holds is refused before anybody makes room for it."""
-    if type_.static and type_.bytes > LARGEST:
+def refuse_absurd(value: str, type_: Type) -> None:
+    """A value larger than any machine holds, or of a negative size, is refused before anybody makes room for it."""
+    if not type_.static:
+        return
+    if any(dim < 0 for dim in type_.dims):
+        raise ShapeProblem(f"%{told(value)} would be {type_}", "", "sizes that are not negative", "Check the shapes")
+    if type_.bytes > LARGEST:
         raise ShapeProblem(
             f"%{told(value)} would be {type_} = {type_.bytes / 2**40:,.0f} TiB", "", "at most 1 TiB per value",
             "Check the shapes given and those in the file",

@@ -90,6 +90,7 @@ def call_key(node: NodeProto) -> FunctionKey:
 
 
 def _check_sizes(model: ModelProto, limits: Limits) -> None:
+    check_texts(model)
     costs = _function_costs(model, limits)
     total = _cost(model.graph.node, costs, limits, "the graph")
     if total > limits.nodes:
@@ -147,6 +148,50 @@ def _with_subgraphs(nodes: object, limits: Limits, where: str) -> Iterator[NodeP
             yield node
             if node.attribute:
                 stack.extend((body.node, depth + 1) for body in subgraphs(node))
+
+
+def check_texts(model: ModelProto) -> None:
+    """Protobuf hands out bytes where a name is no UTF-8 text; nobody behind this function meets one."""
+    texts: set[object] = {model.producer_name, model.producer_version, model.doc_string}
+    texts.update(t for o in model.opset_import for t in (o.domain,))
+    texts.update(t for p in model.metadata_props for t in (p.key, p.value))
+    for function in model.functions:
+        texts.update((function.name, function.domain, *function.input, *function.output, *function.attribute))
+        texts.update(o.domain for o in function.opset_import)
+        _collect(function.node, texts)
+    _collect_graph(model.graph, texts)
+    _collect(model.graph.node, texts)
+    if any(text.__class__ is bytes for text in texts):
+        found = next(text for text in texts if isinstance(text, bytes))
+        raise ImportProblem(
+            f"A name in the file is not UTF-8 text: {told(found.decode('utf-8', 'replace'))}", "", "names in UTF-8",
+            "Copy or export the file again; it may be damaged",
+        )
+
+
+def _collect(nodes: object, texts: set[object]) -> None:
+    for node in _with_subgraphs(nodes, LIMITS, "the graph"):
+        texts.update(node.input)
+        texts.update(node.output)
+        texts.update((node.name, node.op_type, node.domain))
+        for attribute in node.attribute:
+            texts.update((attribute.name, attribute.ref_attr_name))
+        for entry in node.metadata_props:
+            texts.update((entry.key, entry.value))
+        if node.attribute:
+            for body in subgraphs(node):
+                _collect_graph(body, texts)
+
+
+def _collect_graph(graph: GraphProto, texts: set[object]) -> None:
+    texts.update((graph.name, graph.doc_string))
+    texts.update(t.name for t in graph.initializer)
+    texts.update(s.values.name for s in graph.sparse_initializer)
+    texts.update(e.value for t in graph.initializer for e in t.external_data)
+    texts.update(e.key for t in graph.initializer for e in t.external_data)
+    for info in (*graph.input, *graph.output):
+        texts.add(info.name)
+        texts.update(d.dim_param for d in info.type.tensor_type.shape.dim)
 
 
 def check_node(node: NodeProto, where: str, limits: Limits = LIMITS) -> None:

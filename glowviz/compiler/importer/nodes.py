@@ -82,7 +82,7 @@ class Nodes:
             if not self._expand(site, scope):
                 self._show(site, scope, str(reason))
         except Misfit as problem:
-            if not fits_onnx(site):
+            if not (self.sketch.unsupported(problem.op) and fits_onnx(site)):
                 told_types = ", ".join(str(site.type(v)) if v else "nothing" for v in site.operands)
                 raise ImportProblem(
                     f"{site.kind} does not fit its operands: {problem}", site.where,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin, Outpu
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.inference import Known, infer
-from glowviz.compiler.types import Type, TypeProblem, of_array
+from glowviz.compiler.shapes import refuse_absurd
+from glowviz.compiler.types import FLOATS, INTEGERS, Type, TypeProblem, of_array
 
 Hints = Mapping[str, Type]
 
@@ -23,6 +25,10 @@ _FROM = {"Where": 1, "OneHot": 2}
 
 class Misfit(TypeProblem):
     """Operand types are known, and the op does not take them."""
+
+    def __init__(self, text: str, op: Op) -> None:
+        super().__init__(text)
+        self.op = op
 
 
 class Sketch:
@@ -63,10 +69,23 @@ class Sketch:
         for result in results:
             self._claim(result, where)
         types = self._types(op, results)
+        for result, type_ in zip(results, types, strict=True):
+            refuse_absurd(result, type_)
         node = Node(op, results, types, origin)
         self.nodes[node.name] = node
         for result, type_ in zip(results, types, strict=True):
             self.types[result], self._makers[result] = type_, node
+
+    def unsupported(self, op: Op) -> bool:
+        """The op would take its operands if their contents were known, or if they were f32: it is ours that cannot."""
+        unknown = (o for o in op.operands if self.types[o].elem in INTEGERS and self.known(o) is None)
+        if "known" in signature(type(op).infer).parameters and next(unknown, None) is not None:
+            return True
+        try:
+            op.infer_types(lambda o: _as_f32(self.types[o]), self.known)
+        except (ValueError, LookupError, ArithmeticError, TypeError):
+            return False
+        return True
 
     def absorb(self, value: str) -> None:
         """A constant has become an attribute: it goes unless somebody else reads it."""
@@ -108,7 +127,7 @@ class Sketch:
                 if self._waits(op):
                     return self._open_types(op, results, operands)
                 problem = str(error) if isinstance(error, TypeProblem) else f"{op.name}: {error}"
-                raise Misfit(problem) from None
+                raise Misfit(problem, op) from None
             return (*types, *(self._guess(op, r) for r in results[len(types) :]))[: len(results)]
         hints = self.hints()
         if all(r in hints for r in results):
@@ -143,3 +162,7 @@ class Sketch:
         if elem is None:
             self.guessed[result] = None
         return Type(elem or "f32", None)
+
+
+def _as_f32(type_: Type) -> Type:
+    return type_.with_elem("f32") if type_.elem in FLOATS | INTEGERS else type_

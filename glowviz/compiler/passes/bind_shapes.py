@@ -13,7 +13,7 @@ from glowviz.compiler.ops.conv import Spread
 from glowviz.compiler.ops.inference import Known, infer
 from glowviz.compiler.ops.pool import Pool
 from glowviz.compiler.rewrite import Change, graph_pass, log
-from glowviz.compiler.shapes import ShapeProblem, bind, refuse_huge, substitute
+from glowviz.compiler.shapes import ShapeProblem, bind, refuse_absurd, substitute
 from glowviz.compiler.types import Type, TypeProblem
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -66,7 +66,7 @@ class _Flow:
         if new is not node:
             self.unchanged = False
         for result, type_ in zip(new.results, types, strict=True):
-            refuse_huge(result, type_)
+            refuse_absurd(result, type_)
             self.types[result] = type_
             self.makers[result] = new
         return new

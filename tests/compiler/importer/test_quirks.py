@@ -118,7 +118,8 @@ def split_forms() -> Iterator[Form]:
 def resize_forms() -> Iterator[Form]:
     larger, smaller = f32(1, 1, 2, 1.5), f32(1, 1, 0.5, 0.5)
     for mode in ("nearest", "linear"):
-        yield Form(f"Upsample 7 {mode}", node("Upsample", ["x"], ["y"], scales=[1.0, 1.0, 2.0, 3.0], mode=mode), 7, ("Resize",))
+        old = node("Upsample", ["x"], ["y"], scales=[1.0, 1.0, 2.0, 3.0], mode=mode)
+        yield Form(f"Upsample 7 {mode}", old, 7, ("Resize",))
         yield Form(f"Upsample 9 {mode}", node("Upsample", ["x", "s"], ["y"], mode=mode), 9, ("Resize",), {"s": larger})
         yield Form(f"Resize 10 {mode}", node("Resize", ["x", "s"], ["y"], mode=mode), 10, ("Resize",), {"s": larger})
     yield Form("Resize 10 smaller", node("Resize", ["x", "s"], ["y"]), 10, ("Resize",), {"s": smaller}, (1, 1, 6, 8))
@@ -171,7 +172,8 @@ def other_forms() -> Iterator[Form]:
         yield Form(f"MaxPool {pad}", pool, 11, ("MaxPool",))
         up = node("ConvTranspose", ["x", "w"], ["y"], strides=[2, 2], auto_pad=pad)
         yield Form(f"ConvTranspose {pad}", up, 11, ("ConvTranspose",), weights)
-    yield Form("MaxPool storage order", node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], storage_order=1), 8, ("MaxPool",))
+    pool = node("MaxPool", ["x"], ["y"], kernel_shape=[2, 2], storage_order=1)
+    yield Form("MaxPool storage order", pool, 8, ("MaxPool",))
 
 
 FORMS = list(forms())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 
 import numpy as np
 import onnx
@@ -22,7 +23,7 @@ ODD = ["a b", "%x", "ünï", "__proto__", "<script>", "a/b:0", "1", "x\ty", "名
 
 def test_value_names_are_kept_whatever_they_are() -> None:
     names = [*ODD, "end"]
-    nodes = [node("Relu", [a], [b]) for a, b in zip(names, names[1:], strict=False)]
+    nodes = [node("Relu", [a], [b]) for a, b in pairwise(names)]
     graph = read(model(nodes, [value(names[0])], ["end"]))
     assert list(graph.inputs) == names[:1]
     assert list(graph.nodes) == names[1:]
@@ -31,7 +32,8 @@ def test_value_names_are_kept_whatever_they_are() -> None:
 
 
 def test_operands_and_attributes_arrive() -> None:
-    conv = node("Conv", ["x", "w", "b"], ["y"], name="c", strides=[2, 1], pads=[1, 0, 1, 0], group=1, kernel_shape=[3, 1])
+    given = {"strides": [2, 1], "pads": [1, 0, 1, 0], "group": 1, "kernel_shape": [3, 1]}
+    conv = node("Conv", ["x", "w", "b"], ["y"], name="c", **given)
     weights = {"w": np.zeros((4, 3, 3, 1), np.float32), "b": np.zeros(4, np.float32)}
     graph = read(model([conv], [value("x", (1, 3, 8, 8))], ["y"], weights))
     assert graph.nodes["y"].op == Conv("x", "w", "b", strides=(2, 1), pads=(1, 0, 1, 0))
@@ -41,7 +43,8 @@ def test_operands_and_attributes_arrive() -> None:
 
 @pytest.mark.parametrize("ir", [3, 8])
 def test_initializers_among_the_inputs_are_constants(ir: int) -> None:
-    proto = model([node("Add", ["x", "w"], ["y"])], [value("x")], ["y"], {"w": np.ones(3, np.float32)}, ir=ir, listed=True)
+    weights = {"w": np.ones(3, np.float32)}
+    proto = model([node("Add", ["x", "w"], ["y"])], [value("x")], ["y"], weights, ir=ir, listed=True)
     graph = read(proto)
     assert list(graph.inputs) == ["x"]
     assert list(graph.constants) == ["w"]
@@ -106,7 +109,8 @@ def test_nodes_without_a_named_result_are_left_out() -> None:
 
 
 def test_metadata_says_what_the_file_says() -> None:
-    proto = model([node("Relu", ["x"], ["y"], name="block/act/Relu")], [value("x")], ["y"], {"w": np.ones((2, 3), np.float32)})
+    weights = {"w": np.ones((2, 3), np.float32)}
+    proto = model([node("Relu", ["x"], ["y"], name="block/act/Relu")], [value("x")], ["y"], weights)
     proto.producer_name, proto.producer_version, proto.doc_string = "maker", "1.2", "what it is"
     proto.metadata_props.add(key="author", value="somebody")
     found = read(proto).metadata
@@ -130,8 +134,8 @@ def test_scopes_that_pytorch_writes() -> None:
 def unknown(**attributes: object) -> onnx.ModelProto:
     one = helper.make_node("Fancy", ["x", "", "w"], ["y", "", "z"], name="f", domain="ai.example", **attributes)
     after = node("Relu", ["y"], ["r"])
-    infos = {"w": np.ones(3, np.float32)}
-    return model([one, after], [value("x")], [value("r"), value("z", (5,), TensorProto.INT64)], infos, domains={"ai.example": 3})
+    outputs = [value("r"), value("z", (5,), TensorProto.INT64)]
+    return model([one, after], [value("x")], outputs, {"w": np.ones(3, np.float32)}, domains={"ai.example": 3})
 
 
 def test_unknown_ops_are_opaque_with_all_they_say() -> None:
@@ -184,7 +188,8 @@ def test_functions_of_the_file_are_written_out() -> None:
     ]
     reference = body[1].attribute.add()
     reference.name, reference.ref_attr_name, reference.type = "alpha", "slope", onnx.AttributeProto.FLOAT
-    function = helper.make_function("local", "Twice", ["a", "b"], ["out"], body, [helper.make_opsetid("", 17)], ["slope"])
+    opset = [helper.make_opsetid("", 17)]
+    function = helper.make_function("local", "Twice", ["a", "b"], ["out"], body, opset, ["slope"])
     calls = [
         helper.make_node("Twice", ["x", "x"], ["y"], name="first", domain="local", slope=0.25),
         helper.make_node("Twice", ["y", "x"], ["z"], name="second", domain="local", slope=0.5),
