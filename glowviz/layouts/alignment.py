@@ -44,7 +44,6 @@ def flatten(rows: list[list[int]], strata: Strata, problem: Problem, number: lis
             near[:] = [number[other] for other in near]
             if len(near) > 1:
                 near.sort()
-    _keep_mutual(up, down)
     lane = [vertex >= count for vertex in vertices]
     longest = max([problem.depth[v] for v in vertices if v < count])
     main = [v < count and problem.depth[v] + problem.height[v] == longest for v in vertices]
@@ -66,20 +65,11 @@ def _preferred(vertex: int, near: list[int], count: int, pulled: list[bool], far
     return boxes or lanes or list(near)
 
 
-def _keep_mutual(up: list[list[int]], down: list[list[int]]) -> None:
-    """Drop one-sided wishes: a lane or constant must not take the place below or above that a box wants."""
-    one_sided = [(v, u) for v, near in enumerate(up) for u in near if v not in down[u]]
-    for v, near in enumerate(down):
-        if near:
-            down[v] = [u for u in near if v in up[u]]
-    for v, u in one_sided:
-        up[v].remove(u)
-
-
 def wishes(flat: Flat) -> tuple[Wishes, Wishes]:
     """Upward and downward wishes: one of the two middle neighbours, if that one wishes the same.
 
-    An outer branch that aligned with its fork would make stairs: the join below stands under another one.
+    A lane or constant must not take the place below or above that a box wants, and an outer branch that
+    aligned with its fork would make stairs: the join below stands under another branch.
     """
     upward, downward = _medians(flat.up), _medians(flat.down)
     kept = _mutual(upward, downward), _mutual(downward, upward)

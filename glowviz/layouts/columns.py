@@ -16,7 +16,6 @@ from glowviz.layouts.seeding import SeededRows
 from glowviz.layouts.strata import Strata, build
 
 FEW = 3  # heads of a net that are tried as the place of its lanes
-BEND = 24.0  # px of way that a bend is worth
 
 
 @dataclass(slots=True)
@@ -188,14 +187,13 @@ class Columns:
         return self.x[down] if down is not None else 0.0
 
     def _best_line(self, strata: Strata, chain: list[int], tail: int) -> float:
-        """One x for all lanes of a new net: short ways to its boxes, and straight into one of them if possible."""
+        """One x for all lanes of a new net: the one with the shortest ways to its boxes."""
         heads = [head for lane in chain for head in strata.down[lane] if head < strata.count]
         lines = [self._nearest_line(strata, chain, self.x[box]) for box in {tail, *heads[:FEW], *heads[-FEW:]}]
 
         def cost(line: float) -> tuple[float, float]:
-            ways = [abs(line - self.x[head]) for head in heads]
-            bends = BEND * ((self.x[tail] != line) + (min(ways) > 0))
-            return abs(line - self.x[tail]) + sum(ways) / len(ways) + bends, line
+            ways = sum([abs(line - self.x[head]) for head in heads])
+            return abs(line - self.x[tail]) + ways / len(heads), line
 
         return min(lines, key=cost)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import inspect
 import sys
 from itertools import pairwise
 
@@ -17,7 +18,7 @@ from tests.layouts.graph_families import box_sizes
 def test_a_chain_of_100000_nodes() -> None:
     graph = graph_families.chain(100_000)
     limit = sys.getrecursionlimit()
-    sys.setrecursionlimit(200)
+    sys.setrecursionlimit(len(inspect.stack(0)) + 100)
     try:
         placed = place(graph, dict.fromkeys(graph, (96.0, 28.0)))
     finally:

@@ -99,6 +99,26 @@ def test_parts_without_edges_between_them_stand_apart() -> None:
     assert 0.3 < placed.width / placed.height < 3
 
 
+def test_the_largest_part_comes_first() -> None:
+    graph = nx.DiGraph([("small", "part")])
+    nx.add_path(graph, "abcdef")
+    placed = place(graph, box_sizes(graph))
+    assert placed.x["a"] == placed.y["a"] == 0
+    assert placed.x["small"] > 0
+
+
+def test_the_ends_of_a_stub_belong_together() -> None:
+    """A part that hangs on the rest by a stub alone is drawn with it, not on a lower shelf."""
+    graph = nx.DiGraph()
+    nx.add_path(graph, ["a", "b", "c", "d"])
+    graph.add_edges_from(("d", f"leaf{i}") for i in range(30))
+    graph.add_edges_from(("above", f"other{i}") for i in range(20))
+    graph.add_edge("above", "leaf0")
+    placed = place(graph, box_sizes(graph), stub_span=2)
+    assert isinstance(placed.routes["above", "leaf0"], Stub)
+    assert checks.edges_not_down(graph, placed) == []
+
+
 def test_many_lone_boxes_fill_a_rectangle() -> None:
     graph = nx.DiGraph()
     graph.add_nodes_from(range(400))

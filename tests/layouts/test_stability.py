@@ -123,6 +123,31 @@ def test_folding_all_batchnorms_of_resnet_moves_nothing() -> None:
             assert len(after.routes[tail, head]) == 2, "the main line runs straight through the holes"
 
 
+def test_the_main_line_runs_straight_beside_a_skip_of_the_same_box() -> None:
+    """With relu folded into sum, sum feeds both the next block, through a hole, and the skip beside it."""
+    graph = graph_families.resnet(6, constants=False)
+    before = place(graph, box_sizes(graph))
+    folded = bypass(graph, [v for v in graph if v.endswith("_out")])
+    after = place(folded, box_sizes(graph), previous=before)
+    for block in range(4):
+        assert len(after.routes[f"b{block}_sum", f"b{block + 1}_x_conv"]) == 2
+        assert after.routes[f"b{block}_sum", f"b{block + 1}_x_conv"][0][0] == after.centre("pool")[0]
+    assert after.crossings == 0
+
+
+def test_a_new_long_edge_runs_straight_into_a_box_where_it_can() -> None:
+    graph = nx.DiGraph()
+    nx.add_path(graph, ["top", *(f"m{i}" for i in range(6)), "end"])
+    nx.add_path(graph, ["top", *(f"s{i}" for i in range(6)), "end"])
+    before = place(graph, box_sizes(graph))
+    longer = graph.copy()
+    longer.remove_nodes_from(["s1", "s2", "s3", "s4"])
+    longer.add_edge("top", "s5")
+    after = place(longer, box_sizes(graph), previous=before)
+    assert {x for x, _ in after.routes["top", "s5"]} >= {after.centre("s5")[0]}
+    assert len(after.routes["top", "s5"]) == 4
+
+
 @pytest.mark.parametrize("name", ["resnet", "resnet without constants", "densenet", "transformer"])
 def test_new_nodes_fill_holes_and_the_rest_stays(name: str) -> None:
     rng = np.random.default_rng(1)
