@@ -212,8 +212,8 @@ class Math(Arithmetic):
 
     def cosh(self, x: Value) -> Value:
         """Hyperbolic cosine."""
-        half = self.exp(abs(x) - 0.6931471805599453)
-        return half + 0.25 / half
+        root = self.exp(0.5 * abs(x))  # e^x itself would overflow before its half
+        return (0.5 * root) * root + 0.5 / (root * root)
 
     def asinh(self, x: Value) -> Value:
         """Inverse hyperbolic sine."""
@@ -230,7 +230,8 @@ class Math(Arithmetic):
 
     def atanh(self, x: Value) -> Value:
         """Inverse hyperbolic tangent."""
-        return 0.5 * self.log1p(2.0 * x / (1.0 - x))
+        size = abs(x)  # near -1 the argument of the logarithm would cancel
+        return self.emitter.intrinsic("copysign", 0.5 * self.log1p(2.0 * size / (1.0 - size)), x)
 
     # -- trigonometry -------------------------------------------------------------------------------
     def _reduced(self, x: Value) -> tuple[Value, Value]:
