@@ -18,9 +18,18 @@ def _spatial(x: Type) -> None:
         raise TypeProblem(f"x must have N, C and at least one spatial dim, got {x}")
 
 
-def lowest(dtype: np.dtype) -> float | int:
+def lowest(dtype: np.dtype) -> float | int | bool:
     """What every other number of the kind is at least as large as."""
+    if dtype == np.bool_:
+        return False
     return int(np.iinfo(dtype).min) if np.issubdtype(dtype, np.integer) else -np.inf
+
+
+def highest(dtype: np.dtype) -> float | int | bool:
+    """What every other number of the kind is at most as large as."""
+    if dtype == np.bool_:
+        return True
+    return int(np.iinfo(dtype).max) if np.issubdtype(dtype, np.integer) else np.inf
 
 
 class Pool(Op, abstract=True):

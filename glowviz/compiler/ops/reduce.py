@@ -12,7 +12,7 @@ from glowviz.compiler.ops.base import Builder, Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats, integers, positive
 from glowviz.compiler.ops.elementwise import Abs, Add, Div, Mul, Sub
 from glowviz.compiler.ops.norm import check_axis, wide
-from glowviz.compiler.ops.pool import lowest
+from glowviz.compiler.ops.pool import highest, lowest
 from glowviz.compiler.ops.transcendental import Exp, Log, Sqrt
 from glowviz.compiler.types import FLOATS, Type, TypeProblem
 
@@ -47,7 +47,7 @@ class Reduction(Op, abstract=True):
     def reference(self, x: np.ndarray) -> np.ndarray:
         axes = self.positive_axes(x.ndim)
         with np.errstate(all="ignore"):
-            source = x if np.issubdtype(x.dtype, np.integer) else wide(x)
+            source = x if x.dtype.kind in "biu" else wide(x)
             return np.asarray(self.reduced(source, axes)).astype(x.dtype)
 
     def reduced(self, x: np.ndarray, axes: Axes) -> Any:
@@ -118,6 +118,7 @@ class ReduceMax(Reduction):
         yield from super().samples(rng)
         yield case(integers(rng, (3, 4), -9, 9, "i32"), axes=(0,))
         yield case(np.array([[1, np.nan], [-np.inf, 2]], np.float32), axes=(1,))
+        yield case(np.zeros((2, 0), np.float32), axes=(1,))
 
 
 class ReduceMin(Reduction):
@@ -126,8 +127,7 @@ class ReduceMin(Reduction):
     onnx = "ReduceMin"
 
     def reduced(self, x: np.ndarray, axes: Axes) -> Any:
-        top = np.iinfo(x.dtype).max if np.issubdtype(x.dtype, np.integer) else np.inf
-        return x.min(axes, keepdims=self.keepdims, initial=top)
+        return x.min(axes, keepdims=self.keepdims, initial=highest(x.dtype))
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         yield from super().samples(rng)
