@@ -1,6 +1,6 @@
 // Starting a compilation and following its job; a model with free dimensions first asks for them.
 
-import { get, post, remove } from "../core/api.js";
+import { forget, get, post, remove } from "../core/api.js";
 import { refresh } from "../core/session.js";
 import { state, update } from "../core/state.js";
 import { openOverlay } from "./overlays.js";
@@ -26,13 +26,23 @@ export async function compile(request) {
   return started(request, await post("/api/compile", request));
 }
 
+// The same from inside an open recording: a refusal is told in the status line.
+export async function attempt(request) {
+  try {
+    return await compile(request);
+  } catch (error) {
+    publish({ state: "failed", problem: error.problem || { what: String(error.message || error) } });
+    return null;
+  }
+}
+
 export async function openPath(path, shapes = null) {
   return started({ path }, await post("/api/open", shapes ? { path, shapes } : { path }));
 }
 
 function started(request, answer) {
   if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
-  const again = state().recording !== null && request.recording === state().recording;
+  const again = request.recording !== undefined;
   update({ recording: answer.recording, ...(again ? {} : { at: 0, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
   if (answer.job) follow(answer.job);
   return answer;
@@ -42,7 +52,13 @@ async function follow(identifier) {
   try {
     const next = await get(`/api/jobs/${identifier}`, { fresh: true });
     next.id = identifier;
-    if (next.state === "done" || next.state === "cancelled") { publish(null); refresh(); return; }
+    if (next.state === "done" || next.state === "cancelled") {
+      publish(null);
+      forget(`/api/r/${identifier}/`);
+      update({ version: state().version + 1 }, { undo: false });
+      refresh();
+      return;
+    }
     publish(next);
     if (next.state === "failed") { refresh(); return; }
     setTimeout(() => follow(identifier), POLL);

@@ -3,7 +3,7 @@
 import { button, el, replace } from "../core/dom.js";
 import { session } from "../core/session.js";
 import { state } from "../core/state.js";
-import { compile } from "./compile.js";
+import { attempt } from "./compile.js";
 
 export function settings(body, { close }) {
   const { overview, passes } = session();
@@ -20,7 +20,7 @@ export function settings(body, { close }) {
   });
   const run = () => {
     close();
-    compile({ recording: state().recording, precision: precision.value, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
+    attempt({ recording: state().recording, precision: precision.value, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
   };
   replace(body, el("div.settings", {},
     el("label.row", {}, el("span", {}, "Precision"), precision), el("label.row", {}, el("span", {}, "Threads"), threads),

@@ -4,7 +4,7 @@ import { address, get } from "../core/api.js";
 import { button, el, empty, failed, icon, loading, replace } from "../core/dom.js";
 import { goTo, onSession, session } from "../core/session.js";
 import { state, subscribe } from "../core/state.js";
-import { compile } from "../page/compile.js";
+import { attempt } from "../page/compile.js";
 
 const SIGNS = { failed: "cross", running: "play", off: "minus" };
 
@@ -92,7 +92,7 @@ function details(passes, row) {
 function switchPass(name, on) {
   const { disabled = [] } = session().overview || {};
   const next = on ? disabled.filter((other) => other !== name) : [...disabled, name];
-  compile({ recording: state().recording, disable: next });
+  attempt({ recording: state().recording, disable: next });
 }
 
 function arrows(event) {

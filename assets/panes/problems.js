@@ -5,7 +5,7 @@ import { button, copy, el, empty, icon, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { goTo, session } from "../core/session.js";
 import { state } from "../core/state.js";
-import { compile } from "../page/compile.js";
+import { attempt } from "../page/compile.js";
 
 export function drawProblems(element) {
   return watch(element, {
@@ -18,7 +18,7 @@ export function drawProblems(element) {
 }
 
 export function problemCard(problem) {
-  const cut = (kind) => address(state().recording, "cutout", { name: problem.name, snapshot: String(problem.snapshot), kind });
+  const cut = (kind) => address(state().recording, `cutout/${problem.snapshot}`, { name: problem.name, kind });
   return el("section.problem", { role: "alert" },
     el("h4", {}, icon(problem.sign === "!" ? "warning" : "cross"), " ", problem.what),
     problem.where ? el("p", {}, problem.where) : null,
@@ -33,5 +33,5 @@ export function problemCard(problem) {
 
 function skip(problem) {
   const { disabled = [] } = session().overview || {};
-  compile({ recording: state().recording, disable: [...disabled, problem.stage] });
+  attempt({ recording: state().recording, disable: [...disabled, problem.stage] });
 }

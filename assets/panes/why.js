@@ -5,7 +5,7 @@ import { button, el, empty, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { session } from "../core/session.js";
 import { state } from "../core/state.js";
-import { compile } from "../page/compile.js";
+import { attempt } from "../page/compile.js";
 
 export function drawWhy(element) {
   return watch(element, {
@@ -26,5 +26,5 @@ function remark(one) {
 
 function act(action) {
   const { disabled = [] } = session().overview || {};
-  compile({ recording: state().recording, disable: action.disable ?? disabled, order: action.before ?? null });
+  attempt({ recording: state().recording, disable: action.disable ?? disabled, order: action.before ?? null });
 }

@@ -84,6 +84,10 @@ class Reader(Protocol):
         """Return one kernel's LLVM IR and assembly with the lines that belong together."""
         ...
 
+    def cutout(self, snapshot: int, name: str) -> str:
+        """Return the text (.glow) of the graph around a node."""
+        ...
+
     def values(self, snapshot: int, name: str) -> Payload:
         """Return statistics of a tensor."""
         ...

@@ -25,8 +25,10 @@ from glowviz.app.views import (
     values,
     why,
 )
+from glowviz.compiler.cutout import cut_out
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.recording.schema import RecordingProblem
+from glowviz.compiler.text import print_graph
 
 KEPT = 8
 
@@ -74,7 +76,20 @@ class RecordingReader:
     def scene(self, request: SceneRequest) -> Payload:
         r = request
         scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
-        return scene | {"heat": self._heat(scene, r.snapshot)}
+        return scene | {"heat": self._heat(scene, r.snapshot), "problem": self._culprit()}
+
+    def _culprit(self) -> str:
+        """Return the name of the node that a failed pass stumbled over, or ""."""
+        cards = problems.problems(self.recording)["problems"]
+        return cards[0]["name"] if cards else ""
+
+    def cutout(self, snapshot: int, name: str) -> str:
+        """Return the text of the graph around a node: what its failure can be reported with."""
+        graph = self.recording.graph(min(snapshot, self.recording.last("graph") or 0))
+        try:
+            return print_graph(cut_out(graph, name))
+        except KeyError as error:
+            raise Problem(f"No node of state {snapshot} makes “{name}”.", status=404) from error
 
     def _heat(self, scene: Payload, snapshot: int) -> Payload:
         """Return what each box costs: its own node's value, or the sum over what is folded in it."""

@@ -25,6 +25,12 @@ def blueprint(services: Services) -> Blueprint:
     _recording_routes(api, services)
     _upload_routes(api, services)
     _work_routes(api, services)
+
+    @api.route("/<path:rest>", methods=["GET", "POST", "PUT", "DELETE"])
+    def nowhere(rest: str) -> Response:
+        # Dash answers every other address with the page, which is no answer to a module.
+        raise Problem("Nothing answers at this address.", request.path, "an address of docs/payloads.md", status=404)
+
     return api
 
 
@@ -56,6 +62,14 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
         at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i))
     for name in ("life", "why", "values"):
         at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, _name()))
+    @api.get("/r/<identifier>/cutout/<int:snapshot>")
+    def cutout(identifier: str, snapshot: int) -> Response:
+        found = reader(identifier)
+        _check_snapshot(found, snapshot)
+        text = found.cutout(snapshot, _name())
+        saved = {"Content-Disposition": "attachment; filename=cutout.glow"}
+        return Response(text, mimetype="text/plain", headers=saved)
+
     at_snapshot("scene", lambda found, i: found.scene(_scene_request(found, i)))
 
 

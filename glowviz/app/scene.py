@@ -213,7 +213,8 @@ def _folded(fold: Fold, inside: list[tuple[NodeVersion, str]]) -> Box:
     title = fold.title + (f" ×{fold.repeat}" if fold.repeat > 1 else "")
     state = "merged" if "merged" in changed else "changed" if changed else "same"
     detail = str(len(alive or inside))
-    return Box(fold.name, title, detail, op_text(heaviest.op, heaviest.attributes), "fold", state, f"⇄{len(changed)}" if changed else "", "",
+    op = op_text(heaviest.op, heaviest.attributes)
+    return Box(fold.name, title, detail, op, "fold", state, f"⇄{len(changed)}" if changed else "", "",
                len(inside), fold.repeat, len(changed), tuple(node.name for node, _ in inside))
 
 

@@ -15,7 +15,6 @@ import dash
 import orjson
 from flask import Flask, Response, abort, redirect, request
 from flask_compress import Compress
-from werkzeug.exceptions import HTTPException
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from glowviz.app import theme
@@ -66,17 +65,10 @@ def create_app(services: Services, *, hosts: frozenset[str] = frozenset(), token
     server.config["COMPRESS_STREAMS"] = False  # files of assets/ would stay open after being compressed
     Compress(server)
     server.register_blueprint(blueprint(services))
-    server.register_error_handler(404, _missing)
     server.register_error_handler(500, _broken)
     _guard(server, hosts, token)
     _headers(server, app)
     return app
-
-
-def _missing(error: HTTPException) -> Response | HTTPException:
-    if request.path.startswith("/api/"):
-        return refusal(Problem("Nothing answers at this address.", request.path, status=404))
-    return error
 
 
 def _broken(error: Exception) -> Response | tuple[str, int]:

@@ -220,6 +220,9 @@ class FakeReader:
                 "llvm": ["define void @k(ptr %0) {", "  %1 = load <16 x float>, ptr %0", "  ret void", "}"],
                 "asm": ["k:", "  vmovups (%rdi), %zmm0", "  retq"], "llvm_of": [1, 2, 3]}
 
+    def cutout(self, snapshot: int, name: str) -> str:
+        return f"graph @cut() {{ // {name}\n}}\n"
+
     def values(self, snapshot: int, name: str) -> Payload:
         if name != "r0":
             return {"missing": "Values are kept only when the model has been run with them."}
@@ -229,8 +232,8 @@ class FakeReader:
     def search(self, query: str) -> Payload:
         names = [f"r{i}" for i in range(16) if query in f"r{i}"]
         return {"name": names, "title": names, "op": ["Conv"] * len(names), "type": ["f32"] * len(names),
-                "born": [0] * len(names), "died": [4] * len(names), "where": ["gone in fuse (pass 5)"] * len(names), "box": names,
-                "total": len(names), "scopes": []}
+                "born": [0] * len(names), "died": [4] * len(names), "where": ["gone in fuse (pass 5)"] * len(names),
+                "level": ["graph"] * len(names), "total": len(names), "scopes": []}
 
     def problems(self) -> Payload:
         if self.kind != "broken":

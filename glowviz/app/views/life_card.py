@@ -8,7 +8,19 @@ import orjson
 
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, counted, flop_text, listed, median, op_text, sentence, shape_of, spread, tally, time_with_spread
+from glowviz.app.wording import (
+    byte_text,
+    counted,
+    flop_text,
+    listed,
+    median,
+    op_text,
+    sentence,
+    shape_of,
+    spread,
+    tally,
+    time_with_spread,
+)
 from glowviz.compiler.recording.life import Event
 from glowviz.compiler.recording.reader import NodeVersion, Recording
 from glowviz.compiler.recording.schema import ALIVE
@@ -91,7 +103,8 @@ def _line(event: Event) -> Payload:
         "changed": f"{event.pass_name} changed it{rule}{why}",
         "added": f"{event.pass_name} made it{' from ' + others if others else ''}{rule}{why}",
     }
-    return {"text": sentence(words.get(event.kind, f"{event.pass_name}: {event.kind}{why}")), "snapshot": event.snapshot}
+    text = words.get(event.kind, f"{event.pass_name}: {event.kind}{why}")
+    return {"text": sentence(text), "snapshot": event.snapshot}
 
 
 def _attributes(version: NodeVersion) -> list[list[str]]:

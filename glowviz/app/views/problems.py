@@ -1,5 +1,6 @@
 """What went wrong in a compilation, as cards with a report to copy."""
 
+import re
 from typing import Any
 
 from glowviz.app.reader import Payload
@@ -17,10 +18,16 @@ def problems(recording: Recording, job: dict[str, str] | None = None) -> Payload
 
 def _card(step: dict[str, Any], meta: dict[str, Any]) -> Payload:
     problem = step["problem"] or {}
-    return {"sign": "✕", "stage": step["name"], "snapshot": max(0, step["snapshot"] - 1), "name": step["peak_at"] or "",
+    return {"sign": "✕", "stage": step["name"], "snapshot": max(0, step["snapshot"] - 1), "name": culprit(problem),
             "what": problem.get("what", "This pass failed."), "where": problem.get("where", ""),
             "expected": _expected(problem), "remedy": problem.get("do", ""), "skip": not step["required"],
-            "report": report(step["name"], problem, meta), "cutout": []}
+            "report": report(step["name"], problem, meta), "cutout": ["glow"] if culprit(problem) else []}
+
+
+def culprit(problem: dict[str, str]) -> str:
+    """Return the first value that a problem names (%r8), or ""."""
+    found = re.search(r'%(?:"((?:[^"\\]|\\.)*)"|([\w.]+))', f"{problem.get('where', '')} {problem.get('what', '')}")
+    return (found.group(1) or found.group(2).rstrip(".")) if found else ""
 
 
 def _job_card(job: dict[str, str], snapshots: int, meta: dict[str, Any]) -> Payload:
