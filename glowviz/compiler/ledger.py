@@ -111,7 +111,7 @@ class Ledger:
             if isinstance(after, Graph):
                 verify_graph(after, since=before)
             elif isinstance(after, Program):
-                verify_program(after)
+                verify_program(after, since=before)
         except Exception as fault:
             raise self._failed(step, fault) from fault
         step.verify_seconds = time.perf_counter() - started

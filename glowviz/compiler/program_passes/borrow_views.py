@@ -91,7 +91,8 @@ def _with_views(program: Program, views: dict[str, Buffer], gone: set[int]) -> P
     heads = [s for s in program.body if isinstance(s, Alloc)]
     allocs = [s for s in heads if s.buffer not in views]
     body.extend(allocs)
-    body.extend(View(name) for name in views)
+    # a whole that is itself a part of a later concat is declared before its own parts
+    body.extend(View(name) for name in reversed(views))
     for position, statement in enumerate(program.body):
         if position in gone or isinstance(statement, Alloc):
             continue

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from glowviz.compiler.graph import Graph, Node, Region
+from glowviz.compiler.graph import Constant, Graph, Node, Region, State
+from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.inference import Known, infer
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.types import Type, TypeProblem
+from glowviz.compiler.types import INTEGERS, Type, TypeProblem
+
+QUANTIZED = INTEGERS | {"i4", "u4", "f8e4m3fn", "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz"}
+"""Element kinds that a scale may stand over; the floats of eight bits count as integers here."""
 
 
 class VerifyProblem(Problem):
@@ -17,44 +21,65 @@ class VerifyProblem(Problem):
 def verify_graph(graph: Graph, since: Graph | None = None) -> None:
     """A Graph is well formed when all of these hold; VerifyProblem names the first that does not.
 
-    Every value is defined once. Every name under which a node is kept is its first result. Every node has at
-    least one result, and one type for each. Every required operand is present. Every operand is an input, a
-    constant, a state, or the result of an earlier node. Every result has the element type and shape that its op
-    infers from its operands, where these are bound. Every constant's content has its type's element type and
-    shape. Every state's first content has its type's element type and shape. Every public output names a value,
-    and no public name stands twice. Every update renews a state of the graph, by a value of its type. A region
-    is closed: it has one input for each operand, of its type, and one output for each result.
+    Every value is defined once. Every node, constant and state is kept under its name. Every node has at least
+    one result, and one type for each. A node has no more results than its op gives. Every required operand is
+    present. Every operand is an input, a constant, a state, or the result of an earlier node. Every result has the
+    element type, shape and memory order that its op infers from its operands, where these are bound. A quantized
+    type has integer elements, and one scale for each index (or block) of its axis. Every constant's content has its
+    type's element type and shape. Every state's first content has its type's element type and shape. Every public
+    output names a value, and no public name stands twice. Every update renews a state of the graph, by a value of
+    its type. A region is well formed and closed: it has no states, one input for each operand, of its type, and one
+    output for each result. At most one node of a Fused region is not element-wise.
 
     With `since`, only what is not identical in that (well-formed) graph, and its users, is looked at again.
     """
-    nodes = list(graph.nodes.items())
-    fresh = nodes if since is None else _fresh(graph, since)
+    fresh = list(graph.nodes.items()) if since is None else _fresh(graph, since)
     _definitions(graph, since)
-    position = {name: k for k, (name, _) in enumerate(nodes)}
+    _names(graph, since)
+    position = {name: k for k, name in enumerate(graph.nodes)} if fresh else {}
     constants = graph.constants
     known = Known(lambda v: constants[v].array if v in constants else None, graph.maker, graph.type)
     for name, node in fresh:
         _shape_of_node(name, node)
         _operands(node, graph, position)
-        _types(node, graph, known)
         _region(node, graph)
+        _types(node, graph, known)
     _contents(graph, since)
     _interface(graph)
 
 
-def _fresh(graph: Graph, since: Graph) -> Iterable[tuple[str, Node]]:
-    """Nodes that are new, and those that read a value whose maker is new."""
-    old = since.nodes
-    changed = {name: node for name, node in graph.nodes.items() if old.get(name) is not node}
-    names = {result for node in changed.values() for result in node.results}
-    names.update(result for name, node in old.items() if name not in graph.nodes for result in node.results)
-    names.update(c for c in since.constants if c not in graph.constants)
-    if list(old) != list(graph.nodes):
-        names.update(changed)
-    for value in names:
-        for user in graph.users.get(value, ()):
-            changed.setdefault(user.name, user)
-    return changed.items()
+def _fresh(graph: Graph, since: Graph) -> list[tuple[str, Node]]:
+    """Nodes that are new, and those that read a value that is new, gone, or defined elsewhere now."""
+    old, new = since.nodes, graph.nodes
+    moved = _moved_inputs(graph, since)
+    if old is not new:
+        kept = {name: node for name, node in new.items() if old.get(name) is node}
+        if not _in_order(kept, old):
+            return list(new.items())
+        for before, after in ((old, kept), (new, kept)):
+            moved.update(result for name, node in before.items() if name not in after for result in node.results)
+    else:
+        kept = new
+    if len(kept) == len(new) and not moved:
+        return []
+    return [(name, node) for name, node in new.items()
+            if name not in kept or not moved.isdisjoint(node.op.operands)]
+
+
+def _in_order(kept: Mapping[str, Node], old: Mapping[str, Node]) -> bool:
+    """The nodes that both graphs have stand in the same order in both."""
+    remaining = iter(old)
+    return all(name in remaining for name in kept)
+
+
+def _moved_inputs(graph: Graph, since: Graph) -> set[str]:
+    """Inputs, constants and states that are new, gone or of another type."""
+    moved: set[str] = set()
+    if since.constants is not graph.constants:
+        moved = {c for c, held in since.constants.items() if graph.constants.get(c) is not held}
+    moved.update(name for name, type_ in since.inputs.items() if graph.inputs.get(name) != type_)
+    moved.update(name for name, state in since.states.items() if graph.states.get(name) is not state)
+    return moved
 
 
 def _definitions(graph: Graph, since: Graph | None) -> None:
@@ -77,6 +102,44 @@ def _definitions(graph: Graph, since: Graph | None) -> None:
             seen[value] = what
 
 
+def _names(graph: Graph, since: Graph | None) -> None:
+    """Constants and states stand under their names, and types that are quantized can be."""
+    if since is None or since.constants is not graph.constants:
+        old = since.constants if since is not None else {}
+        for name, c in graph.constants.items():
+            if old.get(name) is not c:
+                _kept_under_name(name, c, graph)
+                _quantized(c.type, f"constant %{name}")
+    for name, state in graph.states.items():
+        _kept_under_name(name, state, graph)
+    if since is None or since.inputs != graph.inputs:
+        for name, type_ in graph.inputs.items():
+            _quantized(type_, f"input %{name}")
+
+
+def _kept_under_name(name: str, held: Constant | State, graph: Graph) -> None:
+    if name != held.name:
+        raise VerifyProblem(f"what is kept as %{name} is called %{held.name}", _whole(graph),
+                            "constants and states under their own names")
+
+
+def _quantized(type_: Type, where: str) -> None:
+    quant = getattr(type_, "quant", None)
+    if quant is None:
+        return
+    if type_.elem not in QUANTIZED:
+        raise VerifyProblem(f"{type_} is quantized and its elements are {type_.elem}", where, "integer elements")
+    if quant.axis is None or type_.shape is None:
+        return
+    if not 0 <= quant.axis < len(type_.shape):
+        raise VerifyProblem(f"{type_} is quantized along axis {quant.axis}", where, "an axis that it has")
+    dim = type_.shape[quant.axis]
+    count = -(-dim // (quant.block or 1)) if isinstance(dim, int) else len(quant.scale)
+    if len(quant.scale) not in (1, count):
+        raise VerifyProblem(f"{type_} has {len(quant.scale)} scales along axis {quant.axis}", where,
+                            f"{count}, one for each index or block")
+
+
 def _whole(graph: Graph) -> str:
     return f"graph @{graph.name}"
 
@@ -96,6 +159,8 @@ def _shape_of_node(name: str, node: Node) -> None:
     if len(node.types) != len(node.results):
         raise VerifyProblem(f"it has {len(node.results)} results and {len(node.types)} types", _at(node),
                             "one type for each result")
+    for type_ in node.types:
+        _quantized(type_, _at(node))
 
 
 def _operands(node: Node, graph: Graph, position: Mapping[str, int]) -> None:
@@ -120,32 +185,45 @@ def _types(node: Node, graph: Graph, known: Known) -> None:
         inferred = infer(node.op, graph.type, known)
     except TypeProblem as problem:
         raise VerifyProblem(f"its operands do not fit: {problem}", _at(node), "operands that the op accepts") from None
+    if len(node.results) > len(inferred):
+        raise VerifyProblem(f"it has {len(node.results)} results", _at(node), f"at most {len(inferred)}")
     for result, stated, found in zip(node.results, node.types, inferred, strict=False):
-        if not isinstance(stated, Type) or (stated.elem, stated.shape) != (found.elem, found.shape):
+        if (stated.elem, stated.shape, stated.order) != (found.elem, found.shape, found.order):
             raise VerifyProblem(f"%{result} is said to be {stated}", _at(node), f"{found}, as its operands make it")
 
 
 def _region(node: Node, graph: Graph) -> None:
-    bodies = [(name, body) for name, body in node.op.attributes.items() if isinstance(body, Region)]
-    for name, body in bodies:
-        verify_graph(body)
-        if node.kind != "Fused":
-            continue
-        operands = node.op.operands
-        if len(body.inputs) != len(operands):
-            raise VerifyProblem(f"its {name} has {len(body.inputs)} inputs for {len(operands)} operands", _at(node),
-                                "one input for each operand: regions are closed")
-        for operand, (inner, type_) in zip(operands, body.inputs.items(), strict=True):
-            if graph.type(operand) != type_:
-                raise VerifyProblem(f"%{operand} is {graph.type(operand)}, the region's %{inner} is {type_}",
-                                    _at(node), "the types to be equal")
-        if len(body.outputs) != len(node.results):
-            raise VerifyProblem(f"its {name} returns {len(body.outputs)} values", _at(node),
-                                f"{len(node.results)}, one for each result")
+    for name, body in node.op.attributes.items():
+        if isinstance(body, Region):
+            verify_graph(body)
+            _closed(name, body, node, graph)
+    if node.kind == "Fused":
+        heavy = [inner for inner in node.op.body if not isinstance(inner.op, Elementwise)]
+        if len(heavy) > 1:
+            raise VerifyProblem(f"its body holds {heavy[0].kind} and {heavy[1].kind}", _at(node),
+                                "at most one op that is not element-wise")
+
+
+def _closed(name: str, body: Region, node: Node, graph: Graph) -> None:
+    operands = node.op.operands
+    if body.states:
+        raise VerifyProblem(f"its {name} has a state of its own", _at(node), "states to be the graph's")
+    if len(body.inputs) != len(operands):
+        raise VerifyProblem(f"its {name} has {len(body.inputs)} inputs for {len(operands)} operands", _at(node),
+                            "one input for each operand: regions are closed")
+    for operand, (inner, type_) in zip(operands, body.inputs.items(), strict=True):
+        if graph.type(operand) != type_:
+            raise VerifyProblem(f"%{operand} is {graph.type(operand)}, the region's %{inner} is {type_}",
+                                _at(node), "the types to be equal")
+    if len(body.outputs) != len(node.results):
+        raise VerifyProblem(f"its {name} returns {len(body.outputs)} values", _at(node),
+                            f"{len(node.results)}, one for each result")
 
 
 def _contents(graph: Graph, since: Graph | None) -> None:
     old = since.constants if since is not None else {}
+    if old is graph.constants and since is not None and since.states is graph.states:
+        return
     for name, c in graph.constants.items():
         if old.get(name) is not c:
             _content(f"constant %{name}", c.type, c.payload.array, graph)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
+
+from glowviz.compiler.ops.inference import Known, infer
 from glowviz.compiler.program import (
     Alloc,
     Buffer,
@@ -15,32 +18,42 @@ from glowviz.compiler.program import (
     Program,
     View,
 )
-from glowviz.compiler.types import Type
+from glowviz.compiler.types import Type, TypeProblem
 from glowviz.compiler.verify.graphs import VerifyProblem
 
 
-def verify_program(program: Program) -> None:
+def verify_program(program: Program, since: Program | None = None) -> None:
     """A Program is well formed when all of these hold; VerifyProblem names the first that does not.
 
     Every buffer is kept under its name. A weight has contents of its type; only weights and states have
-    contents. A view lies inside its base, and its base is a buffer. A statement names declared buffers. Only
-    activations and scratch are allocated, each once, and each is deallocated once, after its alloc. A view is
-    declared while its base lives. An instruction touches only living buffers. Weights are never written. Inputs
-    are never written but for their halo. What is read was written before. Scratch is no operand. A result is
-    not written twice by one instruction. A result shares memory with an operand only where the op may work in
-    place, and then exactly. A buffer with a halo is filled before a padded read, and its halo covers the padding.
-    Every public output is written, and no public name stands twice. An update renews a state from a living
-    buffer of its type.
+    contents. A view lies inside its base, begins at a whole element, and its base is a buffer. Views of views end
+    at memory. A statement names declared buffers. Only activations and scratch are allocated, each once, and each
+    is deallocated once, after its alloc. A view is declared once, while its base lives and after its base is. An
+    instruction touches only living buffers. A result has the element type and shape that the op infers from its
+    operands. Weights are never written. Inputs are never written but for their halo. What is read was written
+    before. Scratch is neither operand nor result. No two results share memory. A result shares memory with an
+    operand only where the op may work in place, and then exactly. A buffer with a halo is filled, with zeros,
+    before a padded read, and its halo covers the padding. Every public output is written and lives to the end,
+    and no public name stands twice. An update renews a state from a written buffer of its type that lives to the
+    end.
+
+    With `since`, results of what is identical in that (well-formed) program are not inferred again.
     """
     _buffers(program)
-    walk = _Walk(program)
+    walk = _Walk(program, since)
     for position, statement in enumerate(program.body):
         walk.step(position, statement)
     walk.end()
 
 
 def verify_plan(program: Program, plan: MemoryPlan) -> None:
-    """Every owning buffer has a place of at least its size, for its lifetime, and no two that live at once overlap."""
+    """When a MemoryPlan is well formed for its Program; VerifyProblem names the first thing that is not.
+
+    Every owning buffer has a place of at least its size. It holds its place for its whole lifetime: activations
+    and scratch from alloc to dealloc, everything else for the whole run. No two places that live at once overlap,
+    every place is aligned and inside its arena. An address in the program is the address in the plan.
+    """
+    lives = _lifetimes(program)
     for buffer in program.buffers.values():
         if buffer.base is not None:
             continue
@@ -49,10 +62,24 @@ def verify_plan(program: Program, plan: MemoryPlan) -> None:
             raise VerifyProblem(f"%{buffer.name} has no place in memory", _whole(program), "an address for each buffer")
         if place.size < buffer.bytes:
             raise VerifyProblem(f"%{buffer.name} has {place.size} bytes", _whole(program), f"{buffer.bytes} bytes")
+        birth, death = lives.get(buffer.name, (0, len(program.body)))
+        if place.birth > birth or place.death < death:
+            raise VerifyProblem(f"%{buffer.name} holds its place for [{place.birth}, {place.death})", _whole(program),
+                                f"its lifetime, statements [{birth}, {death})")
+        if buffer.address is not None and buffer.address != place.offset:
+            raise VerifyProblem(f"%{buffer.name} stands at {buffer.address:#x}", _whole(program),
+                                f"{place.offset:#x}, as the plan says")
     try:
         plan.check()
     except MemoryOverlap as overlap:
         raise VerifyProblem(str(overlap), _whole(program), "addresses that do not collide") from None
+
+
+def _lifetimes(program: Program) -> dict[str, tuple[int, int]]:
+    """Allocated buffers to the statements from their alloc to their dealloc."""
+    births = {s.buffer: k for k, s in enumerate(program.body) if isinstance(s, Alloc)}
+    deaths = {s.buffer: k for k, s in enumerate(program.body) if isinstance(s, Dealloc)}
+    return {name: (birth, deaths.get(name, len(program.body))) for name, birth in births.items()}
 
 
 def _whole(program: Program) -> str:
@@ -75,6 +102,13 @@ def _buffers(program: Program) -> None:
                                 "views to have a base, and only views")
         if b.base is not None:
             _view(program, b)
+    for name, b in program.buffers.items():
+        seen = {name}
+        while b.base is not None:
+            if b.base in seen:
+                raise VerifyProblem(f"view %{name} is of itself", _whole(program), "views to end at memory")
+            seen.add(b.base)
+            b = program.buffers[b.base]
 
 
 def _view(program: Program, view: Buffer) -> None:
@@ -85,13 +119,18 @@ def _view(program: Program, view: Buffer) -> None:
         raise VerifyProblem(
             f"view %{view.name} covers bytes {view.offset} to {view.offset + view.bytes} of %{base.name}",
             _whole(program), f"bytes within its {base.bytes}")
+    if view.offset % view.type.dtype.itemsize:
+        raise VerifyProblem(f"view %{view.name} begins at byte {view.offset}", _whole(program),
+                            f"a multiple of {view.type.dtype.itemsize}, the size of its elements")
 
 
 class _Walk:
     """What lives, what was written and which halos are filled, statement by statement."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, since: Program | None) -> None:
         self.program = program
+        self.old = since.buffers if since is not None else {}
+        self.settled = {id(i) for i in since.instructions} if since is not None else set()
         self.living = {b.name for b in program.of_kind("input", "output", "weight", "state")}
         self.over: set[str] = set()
         self.views: set[str] = set()
@@ -99,6 +138,9 @@ class _Walk:
         self.written: dict[str, list[tuple[int, int]]] = {
             b.name: [(0, b.bytes)] for b in program.of_kind("input", "weight", "state")}
         self.where = ""
+        self.last_instruction = -1
+        self.deaths: dict[str, int] = {}
+        self.known = Known(self._content, lambda _: None, self._type)
 
     def step(self, position: int, statement: object) -> None:
         name = getattr(statement, "buffer", "")
@@ -109,9 +151,11 @@ class _Walk:
             self._alloc(name)
         elif isinstance(statement, Dealloc):
             self._dealloc(name)
+            self.deaths[name] = position
         elif isinstance(statement, View):
             self._view(name)
         elif isinstance(statement, Instr):
+            self.last_instruction = position
             self.where = f"statement {position} ({statement.name} of %{statement.value or statement.outs[0]})"
             self._instr(statement)
 
@@ -132,9 +176,14 @@ class _Walk:
         self.over.add(name)
 
     def _view(self, name: str) -> None:
-        root = self.program.root(name).name
-        if self.program.buffers[name].base is None:
+        root, base = self.program.root(name).name, self.program.buffers[name].base
+        if base is None:
             raise VerifyProblem(f"%{name} is no view", self.where, "a buffer with a base")
+        if name in self.views:
+            raise VerifyProblem(f"view %{name} is declared twice", self.where, "one view statement for each view")
+        if base != root and base not in self.views:
+            raise VerifyProblem(f"view %{name} is of view %{base}, which is not declared yet", self.where,
+                                "the base before its view")
         if root not in self.living:
             raise VerifyProblem(f"view %{name} is of %{root}, which does not live here", self.where, "a living base")
         self.views.add(name)
@@ -143,10 +192,14 @@ class _Walk:
         for name in instr.touched:
             self._lives(name)
         for name in instr.scratch:
-            if self.program.buffers[name].kind != "scratch" or name in instr.ins:
-                raise VerifyProblem(f"%{name} is no scratch here", self.where, "scratch to be scratch, and no operand")
-        if len(set(instr.outs)) != len(instr.outs):
-            raise VerifyProblem(f"%{instr.outs[0]} is written twice by one instruction", self.where, "distinct results")
+            others = (*instr.ins, *instr.outs)
+            if self.program.buffers[name].kind != "scratch" or any(self._overlap(name, o) for o in others):
+                raise VerifyProblem(f"%{name} is no scratch here", self.where,
+                                    "scratch to be scratch, and neither operand nor result")
+        for k, name in enumerate(instr.outs):
+            if any(self._overlap(name, other) for other in instr.outs[:k]):
+                raise VerifyProblem(f"%{name} is written twice by one instruction", self.where, "distinct results")
+        self._results(instr)
         self._aliases(instr)
         for name in instr.ins:
             if not (instr.name == "fill_halo" and name in instr.outs):
@@ -154,6 +207,41 @@ class _Walk:
         self._padding(instr)
         for name in instr.outs:
             self._write(name, instr)
+
+    def _results(self, instr: Instr) -> None:
+        """Results are as the op infers them; asked once for an instruction on the same buffers."""
+        buffers = self.program.buffers
+        if id(instr) in self.settled and all(self.old.get(n) is buffers[n] for n in instr.touched):
+            return
+        types = [buffers[n].type for n in instr.touched]
+        if instr.name == "opaque" or not all(t.static for t in types):
+            return
+        try:
+            inferred = infer(instr.op, self._type, self.known)
+        except TypeProblem as problem:
+            raise VerifyProblem(f"its operands do not fit: {problem}", self.where,
+                                "operands that the instruction accepts") from None
+        if len(instr.outs) > len(inferred):
+            raise VerifyProblem(f"it writes {len(instr.outs)} results", self.where, f"at most {len(inferred)}")
+        for name, found in zip(instr.outs, inferred, strict=False):
+            stated = buffers[name].type
+            if (stated.elem, stated.shape) != (found.elem, found.shape):
+                raise VerifyProblem(f"%{name} is {stated}", self.where, f"{found}, as its operands make it")
+
+    def _type(self, name: str) -> Type:
+        return self.program.buffers[name].type
+
+    def _content(self, name: str) -> np.ndarray | None:
+        """What a weight holds; a view of a whole weight holds the same numbers."""
+        buffer = self.program.buffers[name]
+        root = self.program.root(name)
+        if root.kind != "weight" or root.payload is None:
+            return None
+        if root is buffer:
+            return root.payload.array
+        whole = root.bytes == buffer.bytes and root.type.elem == buffer.type.elem
+        plain = not (root.type.order or buffer.type.order or root.halo or buffer.halo)
+        return root.payload.array.reshape(buffer.type.dims) if whole and plain else None
 
     def _lives(self, name: str) -> None:
         buffer = self.program.buffers.get(name)
@@ -201,6 +289,9 @@ class _Walk:
             halo = self.program.buffers[name].halo
             if halo is None or not any(sides):
                 continue
+            if halo.fill != 0:
+                raise VerifyProblem(f"%{name} is read beyond its border, where {halo.fill!r} stands", self.where,
+                                    "zeros around what is padded")
             if not halo.covers(Halo(*sides, fill=halo.fill)):
                 raise VerifyProblem(f"%{name} is read {sides} beyond its border, its halo is {halo}", self.where,
                                     "a halo that covers the padding")
@@ -210,7 +301,7 @@ class _Walk:
     def _write(self, name: str, instr: Instr) -> None:
         root, low, high = self._range(name)
         kind = self.program.buffers[root].kind
-        if instr.name == "fill_halo":
+        if instr.name == "fill_halo" and kind != "weight":
             self.filled.add(name)
             return
         if kind in ("weight", "input"):
@@ -231,7 +322,7 @@ class _Walk:
             if output.buffer not in program.buffers:
                 what = f"output {output.public!r} is %{output.buffer}, which is no buffer"
                 raise VerifyProblem(what, self.where, "a declared buffer")
-            self._initialised(output.buffer)
+            self._lasts(output.buffer)
         for state, name in program.updates.items():
             self._update(state, name)
 
@@ -241,6 +332,15 @@ class _Walk:
             raise VerifyProblem(f"next %{state} renews what is no state", self.where, "a state buffer")
         if name not in buffers or buffers[name].type != buffers[state].type:
             raise VerifyProblem(f"%{state} is renewed by %{name}", self.where, f"a buffer of {buffers[state].type}")
+        self._lasts(name)
+
+    def _lasts(self, name: str) -> None:
+        """What leaves the program is written, and its memory lives until the last instruction is done."""
+        self._initialised(name)
+        death = self.deaths.get(self.program.root(name).name, len(self.program.body))
+        if death < self.last_instruction:
+            raise VerifyProblem(f"%{name} is deallocated at statement {death}", self.where,
+                                "what leaves the program to live to the end")
 
 
 def _merged(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
