@@ -104,7 +104,8 @@ class Resize(Op):
         unknown = [n for n, t in (("scales", scales), ("sizes", sizes)) if t is not None and known[n] is None]
         if unknown:
             raise TypeProblem(f"{unknown[0]} must be known when compiling; make it a constant")
-        return Type(x.elem, self.grid(x.dims, known["roi"], known["scales"], known["sizes"]).out, x.quant)
+        out = self.grid(x.dims, known["roi"], known["scales"], known["sizes"]).out
+        return Type(x.elem, out, x.quant, x.order)
 
     def taps_of(self, grid: Grid, axis: int, size: int) -> Taps:
         """Which neighbours every result index along an axis reads, and their weights."""

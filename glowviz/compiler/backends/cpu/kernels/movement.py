@@ -14,7 +14,6 @@ from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
 from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
 
-
 MOST_PLACES = 8
 """Rows of a block up to which every place in it gets a walk of its own."""
 
@@ -222,7 +221,7 @@ def space_to_depth(instr: Instr, program: Program, target: Target) -> KernelCode
 def _places(block: int) -> list[tuple[int, int]]:
     if block > MOST_PLACES:
         raise Unsupported("blocks so large")
-    return list(product(range(block), repeat=2))
+    return list(product(range(block), range(block)))
 
 
 @kernel("constant_of_shape")

@@ -156,7 +156,16 @@ def _one_window(draft: Draft, elem: str, size: int, step: int, lanes: Lanes) -> 
         near = fetch(em, elem, Lanes([at], lanes.count, lanes.mask, lanes.steps[2:]), 0)
         loop.next = [em.fma(near, near, loop.carry[0])]
     base = loop.results[0] * (op.alpha / op.size) + op.bias
-    put(em, elem, lanes, 0, x / em.m.pow(base, float(op.beta)))
+    put(em, elem, lanes, 0, x / _positive_power(draft, base, op.beta))
+
+
+def _positive_power(draft: Draft, base: Value, power: float) -> Value:
+    """base^power for a base above 0; quarters by square roots."""
+    m = draft.em.m
+    root = m.sqrt(base)
+    if power in (0.5, 0.75):
+        return root if power == 0.5 else root * m.sqrt(root)
+    return m.exp(m.log(base) * power)
 
 
 def _channel_from(planes: int, first: int) -> tuple[Axis, ...]:

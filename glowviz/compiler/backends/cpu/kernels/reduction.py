@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 
 import numpy as np
@@ -15,11 +16,14 @@ from glowviz.compiler.backends.cpu.kernels.moves import fill
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes
 from glowviz.compiler.backends.cpu.kernels.rows import Row, Rows, Sums
 from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
-from glowviz.compiler.backends.cpu.values import Value, is_float, like
+from glowviz.compiler.backends.cpu.values import Value, element_of, is_float, like
+from glowviz.compiler.backends.cpu.vector_math import EXP, ROUNDING
 from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import ELEMENTS, INTEGERS
 
+LEAST_POWER = -87.0
+"""Where e^x leaves the normal numbers of f32."""
 Unary = Callable[[Draft, Value], Value]
 Binary = Callable[[Draft, Value, Value], Value]
 
@@ -127,7 +131,7 @@ def log_sum_exp(instr: Instr, program: Program, target: Target) -> KernelCode:
 
     def body(row: Row) -> None:
         top = em.m.clip(_largest(draft, row), -limit, limit)
-        total = _sum_of_exp(draft, row, top, None)
+        total = _sum_of_exp(draft, row, top, None, em.m.exp)  # what is above the largest finite number stays infinite
         put(em, x.type.elem, row.one(), 1, em.m.log(total) + top)
 
     draft.pieces = rows.pieces(body)
@@ -135,26 +139,49 @@ def log_sum_exp(instr: Instr, program: Program, target: Target) -> KernelCode:
 
 
 def _largest(draft: Draft, row: Row) -> Value:
+    """The largest element that is a number: a NaN comes back through the sum of exponentials."""
     em, elem = draft.em, draft.buffers[1].type.elem
-    kind = calculated_kind(elem)
+
+    def larger(one: Value, other: Value) -> Value:
+        return em.select(one > other, one, other)
 
     def step(sums: Sums, lanes: Lanes) -> Sums:
-        return [em.m.max(sums[0], fetch(em, elem, lanes, 0))]
+        return [larger(fetch(em, elem, lanes, 0), sums[0])]
 
-    return row.fold([(-inf, kind)], step, lambda a, b: [em.m.max(a[0], b[0])])[0]
+    first = [(-inf, calculated_kind(elem))]
+    return row.fold(first, step, lambda a, b: [larger(a[0], b[0])])[0]
 
 
-def _sum_of_exp(draft: Draft, row: Row, top: Value, keep: int | None) -> Value:
+def _sum_of_exp(
+    draft: Draft, row: Row, top: Value, keep: int | None, exp: Callable[[Value], Value] | None = None
+) -> Value:
     """Σ exp(x - top); with `keep`, every exp is stored into that operand too."""
     em, elem = draft.em, draft.buffers[1].type.elem
+    exp = exp or partial(_exp_below_one, draft)
 
     def step(sums: Sums, lanes: Lanes) -> Sums:
-        power = em.m.exp(fetch(em, elem, lanes, 0) - row.spread(top, lanes))
+        power = exp(fetch(em, elem, lanes, 0) - row.spread(top, lanes))
         if keep is not None:
             put(em, elem, lanes, keep, power)
         return [sums[0] + power]
 
     return row.fold([(0, calculated_kind(elem))], step, lambda a, b: [a[0] + b[0]], careful=True)[0]
+
+
+def _exp_below_one(draft: Draft, x: Value) -> Value:
+    """e^x for x <= 0 and NaN; what would be a denormal number is 0."""
+    em, m = draft.em, draft.em.m
+    if element_of(x.type) != "float":
+        return m.exp(x)
+    low = em.select(x < LEAST_POWER, x.match(LEAST_POWER), x)
+    shifted = em.fma(low, x.match(1.4426950408889634), x.match(ROUNDING))
+    count = shifted - ROUNDING
+    rest = em.fma(count, x.match(-0.693359375), low)
+    rest = em.fma(count, x.match(2.12194440e-4), rest)
+    series = em.fma(m.polynomial(rest, EXP), rest * rest, rest) + 1.0
+    exponent = (em.convert("bitcast", shifted, "i32") << 23) + (127 << 23)
+    power = series * em.convert("bitcast", exponent, "float")
+    return em.select(x < LEAST_POWER, x.match(0.0), power)
 
 
 @kernel("softmax", "log_softmax")
@@ -187,7 +214,7 @@ def _softmax_row(draft: Draft, row: Row) -> None:
     def scale(lanes: Lanes) -> None:
         power = fetch(em, elem, lanes, 1 if stored else 0)
         if not stored:
-            power = em.m.exp(power - row.spread(top, lanes))
+            power = _exp_below_one(draft, power - row.spread(top, lanes))
         put(em, elem, lanes, 1, power * row.spread(factor, lanes))
 
     row.walk(scale)
