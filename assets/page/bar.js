@@ -4,6 +4,7 @@ import { button, copy, el, icon, replace } from "../core/dom.js";
 import { onSession, session } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { isDark, toggleTheme } from "../core/theme.js";
+import { openCharts } from "./charts.js";
 import { openOverlay } from "./overlays.js";
 
 export function mountBar(element) {
@@ -18,6 +19,7 @@ export function mountBar(element) {
       el("span.space"),
       el("button.search-box", { type: "button", onclick: () => openOverlay(open ? "search" : "palette") }, icon("search"),
         el("span", {}, open ? "Search" : "Commands"), el("kbd", {}, open ? "/" : ">"), open ? el("span.muted", {}, "or command ") : null, open ? el("kbd", {}, ">") : null),
+      open ? el("button.bare", { type: "button", "aria-label": "Charts", title: "Charts (g)", onclick: openCharts }, icon("chart", 16)) : null,
       el("button.bare", { type: "button", "aria-label": isDark() ? "Light theme" : "Dark theme", title: "Light or dark (l)", onclick: toggleTheme }, icon(isDark() ? "sun" : "moon", 16)),
       el("button.bare", { type: "button", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => openOverlay("help") }, icon("help", 16)),
       open ? share() : null);

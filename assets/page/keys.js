@@ -4,6 +4,7 @@ import { bind } from "../core/keys.js";
 import { stepPass } from "../core/session.js";
 import { state, undo, update } from "../core/state.js";
 import { toggleTheme } from "../core/theme.js";
+import { openCharts } from "./charts.js";
 import { closeOverlay, openOverlay } from "./overlays.js";
 
 export function pageKeys() {
@@ -16,6 +17,7 @@ export function pageKeys() {
   add(["["], "Page", "Show or hide the ledger", () => update({ hideLeft: !state().hideLeft }));
   add(["]"], "Page", "Show or hide the inspector", () => update({ hideRight: !state().hideRight }));
   add(["d"], "Page", "Open or close the dock", () => update({ dock: state().dock ? null : "text" }));
+  add(["g"], "Page", "Charts", openCharts);
   add(["l"], "Page", "Light or dark", toggleTheme, () => true);
   add(["J"], "Page", "Projector: larger type", () => update({ projector: !state().projector }), () => true);
   add(["/"], "Find", "Search in all states", () => openOverlay("search"));

@@ -96,6 +96,10 @@ class Reader(Protocol):
         """Return names of all snapshots that match, removed ones included."""
         ...
 
+    def chart(self, kind: str, mode: str) -> object:
+        """Return a Plotly figure: kind is a key of views.charts.CHARTS, mode is light or dark."""
+        ...
+
     def problems(self) -> Payload:
         """Return what went wrong, newest first."""
         ...

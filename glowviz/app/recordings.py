@@ -12,6 +12,7 @@ from glowviz.app.scene import Scenes
 from glowviz.app.store import Store
 from glowviz.app.views import (
     changes,
+    charts,
     heat,
     ir_text,
     kernels,
@@ -143,6 +144,9 @@ class RecordingReader:
 
     def search(self, query: str) -> Payload:
         return search.search(self.recording, query)
+
+    def chart(self, kind: str, mode: str) -> object:
+        return charts.figure(self.recording, kind, mode)
 
     def problems(self) -> Payload:
         return problems.problems(self.recording, self._job().problem)

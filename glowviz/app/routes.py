@@ -10,7 +10,7 @@ import glowviz
 from glowviz.app.answers import answer, refusal
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
-from glowviz.app.services import Services
+from glowviz.app.services import Services, Workshop
 from glowviz.app.store import checked
 from glowviz.compiler.problem import Problem as CompilerProblem
 
@@ -25,6 +25,7 @@ def blueprint(services: Services) -> Blueprint:
     _recording_routes(api, services)
     _upload_routes(api, services)
     _work_routes(api, services)
+    _job_routes(api, services.workshop)
 
     @api.route("/<path:rest>", methods=["GET", "POST", "PUT", "DELETE"])
     def nowhere(rest: str) -> Response:
@@ -165,6 +166,8 @@ def _work_routes(api: Blueprint, services: Services) -> None:
         made = workshop.open_path(Path(path.strip()).expanduser(), body.get("shapes"))
         return answer(made, status=422 if "dims" in made else 202)
 
+
+def _job_routes(api: Blueprint, workshop: Workshop) -> None:
     @api.get("/jobs/<identifier>")
     def job(identifier: str) -> Response:
         return answer(workshop.job(checked(identifier)))

@@ -19,6 +19,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
 from glowviz.app import theme
 from glowviz.app.answers import refusal
+from glowviz.app.callbacks import charts
 from glowviz.app.problem import Problem
 from glowviz.app.recordings import Shelf
 from glowviz.app.routes import blueprint
@@ -60,6 +61,7 @@ def create_app(services: Services, *, hosts: frozenset[str] = frozenset(), token
     )
     app.index_string = INDEX.replace("THEME", theme.css()).replace("MARKS", orjson.dumps(theme.marks()).decode())
     app.layout = page()
+    charts.register(app, services)
     server.config["COMPRESS_MIMETYPES"] = ["text/html", "text/css", "text/javascript", "application/json"]
     server.config["COMPRESS_LEVEL"] = 4
     server.config["COMPRESS_STREAMS"] = False  # files of assets/ would stay open after being compressed

@@ -4,6 +4,7 @@ import dash_mantine_components as dmc
 from dash import html
 from dash.development.base_component import Component
 
+from glowviz.app.callbacks import charts
 from glowviz.app.graph_view import GraphView, Pane
 
 FONT = "Inter, system-ui, sans-serif"
@@ -27,6 +28,7 @@ def page() -> Component:
                 _region("footer", "status", "status"),
                 _region("div", "start", "start"),
                 _region("div", "overlays", "overlays"),
+                *charts.dialog(),
             ],
         ),
     )
