@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
 from glowviz.layouts.coordinates import COLUMN_GAP, LANE_GAP
@@ -86,10 +87,12 @@ class Columns:
     previous: Placed
     x: dict[int, float] = field(default_factory=dict)
     spaces: list[RowSpace] = field(default_factory=list)
+    halves: list[int] = field(default_factory=list)  # half of every width, whole px
 
     def place(self, stub_span: int) -> tuple[Strata, list[float]]:
         """The strata, and the centre x of each of their vertices."""
         self.spaces = [RowSpace() for _ in self.seeded.wishes]
+        self.halves = [ceil(width / 2) for width in self.problem.widths]
         self._place_pinned()
         direct = self._find_direct(stub_span)
         strata = build(self.problem, self.seeded.rows, stub_span, direct)
@@ -111,9 +114,9 @@ class Columns:
             by_row.setdefault(self.seeded.rows[node], []).append(node)
         for row, nodes in by_row.items():
             nodes.sort(key=lambda node: (self.x[node], node))
-            _settle(nodes, self.problem.widths, self.x)
+            _settle(nodes, self.halves, self.x)
             for node in nodes:
-                self.spaces[row].take_box(self.x[node], self.problem.widths[node] / 2)
+                self.spaces[row].take_box(self.x[node], self.halves[node])
 
     def _find_direct(self, stub_span: int) -> set[int]:
         """Long edges for which a straight line down from the middle of the tail is free: holes stay straight."""
@@ -160,7 +163,7 @@ class Columns:
                 waiting[row].append(node)
         for space, nodes in zip(self.spaces, waiting, strict=True):
             for wish, node in sorted([(self._wish(node, above, below), node) for node in nodes]):
-                half = problem.widths[node] / 2
+                half = self.halves[node]
                 self.x[node] = space.nearest_for_box(float(round(wish)), half)
                 space.take_box(self.x[node], half)
 
@@ -217,11 +220,11 @@ def _straight(rows: list[RowSpace], x: float, step: int) -> float:
             return x
 
 
-def _settle(nodes: list[int], widths: list[float], x: dict[int, float]) -> None:
+def _settle(nodes: list[int], halves: list[int], x: dict[int, float]) -> None:
     """Boxes that grew push their neighbours aside as little as possible (least squares, order kept)."""
-    apart = [0.0]
+    apart = [0]
     for left, right in pairwise(nodes):
-        apart.append(apart[-1] + (widths[left] + widths[right]) / 2 + COLUMN_GAP)
+        apart.append(apart[-1] + halves[left] + halves[right] + COLUMN_GAP)
     blocks: list[tuple[float, int]] = []  # mean of x - apart, and how many boxes it stands for
     for node, distance in zip(nodes, apart, strict=True):
         mean, count = x[node] - distance, 1
@@ -229,7 +232,8 @@ def _settle(nodes: list[int], widths: list[float], x: dict[int, float]) -> None:
             other, others = blocks.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others
         blocks.append((mean, count))
-    if len(blocks) < len(nodes) or x[nodes[0]] < widths[nodes[0]] / 2:
+    least = halves[nodes[0]]
+    if len(blocks) < len(nodes) or x[nodes[0]] < least:
         places = [mean for mean, count in blocks for _ in range(count)]
         for node, place, distance in zip(nodes, places, apart, strict=True):
-            x[node] = float(round(max(place, widths[nodes[0]] / 2) + distance))
+            x[node] = float(max(round(place), least) + distance)
