@@ -34,7 +34,7 @@ def _scheduled(statement: Statement, program: Program, target: Target) -> Statem
     name = statement.value or statement.outs[0]
     try:
         schedule = plan_of(statement, program, target).choose(target)
-    except (Unsupported, TypeError) as reason:
+    except Unsupported as reason:
         log().refuse(Refusal("choose_schedule", name, "keep", str(reason)), type(reason).__name__)
         return statement
     log().change(Change("choose_schedule", name, schedule["why"], changed=(name,)))

@@ -59,7 +59,7 @@ class _Work:
     def _plans(self, instr: Instr) -> bool:
         try:
             plan_of(instr, self._now(), self.target)
-        except (Unsupported, TypeError):
+        except Unsupported:
             return False
         return True
 
@@ -109,7 +109,7 @@ class _Work:
             if not isinstance(op, (Conv, ConvTranspose, Pool)) and "global" not in op.instruction:
                 raise Unsupported("not a map")
             kept = list(self._around(instr))
-        except (Unsupported, TypeError):
+        except Unsupported:
             self.buffers = before
         yield from kept
 

@@ -18,6 +18,7 @@ from glowviz.compiler.graph import Node
 from glowviz.compiler.ops import Fused, Op
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.program import Instr, Program
+from glowviz.compiler.target import Target
 
 Operand = Value | float
 
@@ -109,7 +110,10 @@ def run_steps(heavy: Heavy, em: Emitter, acc: Value, load_extra: LoadExtra) -> V
         for name in node.op.operands:
             if name not in values:
                 values[name] = load_extra(places[name])
-        values[node.name] = node.op.scalar(m, *_arguments(node, values, acc))
+        try:
+            values[node.name] = node.op.scalar(m, *_arguments(node, values, acc))
+        except TypeError as problem:  # a function that has no series for the kind
+            raise Unsupported(f"{node.op.instruction} in an epilogue: {problem}") from None
     result = values[heavy.last]
     if not isinstance(result, Value) or element_of(result.type) != "float":
         raise Unsupported(f"an epilogue that gives {result!r}")
@@ -121,3 +125,9 @@ def _arguments(node: Node, values: dict[str, Operand], acc: Value) -> list[Opera
     if not any(isinstance(v, Value) for v in found):
         found[0] = acc.match(found[0])
     return found
+
+
+def try_steps(heavy: Heavy, target: Target) -> None:
+    """Unsupported where the epilogue cannot be written: asked before anything is decided by it."""
+    em = Emitter("trial", target)
+    run_steps(heavy, em, em.zeros(), lambda n: em.zeros())

@@ -40,7 +40,7 @@ class _Packer:
             return
         try:
             plan = plan_of(statement, self.program, self.target)
-        except (Unsupported, TypeError):
+        except Unsupported:
             yield statement
             return
         schedule, _ = plan.schedule(statement.schedule, self.target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from glowviz.compiler.backends.cpu.heavy import Heavy, heavy_of
+from glowviz.compiler.backends.cpu.heavy import Heavy, heavy_of, try_steps
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTranspose
 from glowviz.compiler.backends.cpu.plan import Plan
@@ -48,4 +48,6 @@ def plan_heavy(heavy: Heavy, program: Program, target: Target) -> Plan:
     planner = PLANNERS.get(type(heavy.op))
     if planner is None:
         raise Unsupported(f"no heavy kernel for {heavy.op.instruction}")
+    if heavy.steps:
+        try_steps(heavy, target)
     return planner(heavy, program, target)

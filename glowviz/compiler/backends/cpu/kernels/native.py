@@ -18,7 +18,7 @@ def native(instr: Instr, program: Program, target: Target) -> KernelCode | None:
     """The kernel of a heavy instruction; None where the interpreter has to compute it."""
     try:
         return plan_of(instr, program, target).code(instr.schedule, program, target)
-    except (Unsupported, TypeError):
+    except Unsupported:
         return None
 
 
