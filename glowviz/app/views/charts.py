@@ -82,17 +82,17 @@ def _roofline(made: go.Figure, recording: Recording, mode: str) -> None:
 
 
 def _passes(made: go.Figure, recording: Recording, mode: str) -> None:
-    """Nodes, bytes moved and live memory after each pass, in % of the model with its shapes bound."""
+    """Nodes, bytes moved and live memory after each pass that changed something, in % of the model with its shapes bound."""
     steps = [step for step in recording.passes() if step["level"] != "program"]
     first = steps[min(1, len(steps) - 1)]
     for at, (key, title) in enumerate((("nodes", "nodes"), ("moved", "bytes moved"), ("peak", "live memory"))):
         if not first[key]:
             continue
         shade = theme.FAMILIES[(0, 2, 3)[at]].bar
-        known = [step for step in steps[1:] if step[key] is not None]
+        known = [step for step in steps[1:] if step[key] is not None and step["fired"]]
         made.add_scatter(
             x=[f"{step['snapshot']} {step['name']}" for step in known],
-            y=[100 * step[key] / first[key] for step in known], mode="lines", name=title,
+            y=[round(100 * step[key] / first[key], 1) for step in known], mode="lines", name=title,
             line={"shape": "hv", "width": 2, "color": getattr(shade, mode)},
             hovertemplate="%{x}<br>%{y:.1f} %<extra>" + title + "</extra>")
     made.update_yaxes(title="% of the imported model", rangemode="tozero")
