@@ -60,6 +60,14 @@ GRAPHS = {
           %r: f32[1x7x11x9] = Relu(%c)
           return "y"=%r
         }""",
+    "one feature": """
+        graph @g(%x: f32[1x6x5x5]) {
+          const %w: f32[1x6x3x3] = normal(seed=1)
+          const %b: f32[1] = [0.5]
+          %c: f32[1x1x5x5] = Conv(%x, %w, %b) {pads=[1, 1, 1, 1]}
+          %s: f32[1x1x5x5] = Sigmoid(%c)
+          return "y"=%s
+        }""",
     "products": """
         graph @g(%x: f32[2x9x33], %t: f32[1x9x40]) {
           const %w: f32[33x40] = normal(seed=1)

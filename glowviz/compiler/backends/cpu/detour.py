@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from glowviz.compiler.backends.cpu.choose_schedules import is_heavy
@@ -49,6 +49,8 @@ class _Work:
 
     def statement(self, statement: Statement) -> Iterator[Statement]:
         """What stands for a statement: itself where a kernel takes it as it is."""
+        if isinstance(statement, Instr) and isinstance(statement.op, Fused) and is_heavy(statement):
+            statement = self._with_weights(statement)
         if not isinstance(statement, Instr) or not is_heavy(statement) or self._plans(statement):
             yield statement
         elif isinstance(statement.op, Fused):
@@ -72,6 +74,25 @@ class _Work:
             found, number = f"{name}{number}", number + 1
         self.buffers[found] = Buffer(found, **facts)
         return found
+
+    # -- constants of a region ---------------------------------------------------------------------
+    def _with_weights(self, instr: Instr) -> Instr:
+        """The instruction with what its heavy op reads, and every longer constant, as weights of the Program."""
+        fused: Fused = instr.op
+        center = next(node for node in fused.body if not isinstance(node.op, Elementwise))
+        out = {n: c for n, c in fused.body.constants.items() if n in center.op.operands or c.array.size > 1}
+        if not out:
+            return instr
+        names = {
+            n: self._buffer(f"{n}.weight", type=c.type, kind="weight", payload=c.payload, origin=c.origin)
+            for n, c in out.items()
+        }
+        body = replace(
+            fused.body,
+            inputs={**fused.body.inputs, **{n: c.type for n, c in out.items()}},
+            constants={n: c for n, c in fused.body.constants.items() if n not in out},
+        )
+        return instr.evolve(op=Fused((*fused.xs, *names.values()), body))
 
     # -- an epilogue apart ------------------------------------------------------------------------
     def _split(self, instr: Instr) -> Iterator[Statement]:
