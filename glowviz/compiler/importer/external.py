@@ -56,10 +56,13 @@ class ExternalFiles:
     def _mapped(self, location: str, tensor: str) -> np.ndarray:
         if location not in self._maps:
             descriptor = self._open(location, tensor)
-            with os.fdopen(descriptor, "rb") as file:
-                _check_file(os.fstat(descriptor), location, tensor)
-                empty = os.fstat(descriptor).st_size == 0
-                self._maps[location] = np.zeros(0, np.uint8) if empty else np.memmap(file, np.uint8, "r")
+            try:
+                status = os.fstat(descriptor)
+                _check_file(status, location, tensor)
+                with os.fdopen(descriptor, "rb", closefd=False) as file:
+                    self._maps[location] = np.memmap(file, np.uint8, "r") if status.st_size else np.zeros(0, np.uint8)
+            finally:
+                os.close(descriptor)
         return self._maps[location]
 
     def _open(self, location: str, tensor: str) -> int:
@@ -91,7 +94,7 @@ class ExternalFiles:
                 f"initializer {told(tensor)}", "a model opened by path", "Open the model by its path",
             )
         parts = [part for part in location.split("/") if part != "."]
-        if not location or "\0" in location or "\\" in location or ":" in location or {"", ".."} & set(parts):
+        if not parts or "\0" in location or "\\" in location or ":" in location or {"", ".."} & set(parts):
             raise ImportProblem(
                 f"The weights of {told(tensor)} point to {told(location)}", f"initializer {told(tensor)}",
                 "a file below the model's own folder", "Move the data file beside the model and export again",

@@ -32,7 +32,7 @@ def says_something(name: str, op_type: str) -> bool:
 
 def stem(weights: list[str]) -> str:
     """What the names of a node's weights have in common, without their roles; empty where that is nothing."""
-    bare = [_without_role(name) for name in weights]
+    bare = [_without_role(name) for name in weights if not _COUNTED.match(name)]
     bare = [name for name in bare if name and not _COUNTED.match(name)]
     if not bare:
         return ""

@@ -33,7 +33,7 @@ def declared_inputs(model: ModelProto, name: str) -> dict[str, Type]:
             continue
         if value.name in inputs:
             raise ImportProblem(f"The input {told(value.name)} is listed twice", where, "every input once", RE_EXPORT)
-        type_ = type_of(value.type, value.name, where)
+        type_ = type_of(value.type, value.name, where, given=True)
         if type_.static:
             checked_count(type_.dims, where)
         inputs[value.name] = type_

@@ -135,8 +135,11 @@ def dense_of(sparse: SparseTensorProto, source: Source, where: str) -> np.ndarra
     return array.reshape(dims)
 
 
-def type_of(proto: TypeProto, name: str, where: str) -> Type:
-    """The type of a value; sequences and optionals show the type of what they hold, without a shape."""
+def type_of(proto: TypeProto, name: str, where: str, *, given: bool = False) -> Type:
+    """The type of a value; sequences and optionals show the type of what they hold, without a shape.
+
+    Of a `given` value, an input, the first dimension is free where the file says 0: old exporters mean a batch.
+    """
     kind = proto.WhichOneof("value")
     if kind in ("sequence_type", "optional_type"):
         return type_of(getattr(proto, kind).elem_type, name, where).with_shape(None)
@@ -144,20 +147,20 @@ def type_of(proto: TypeProto, name: str, where: str) -> Type:
         raise ImportProblem(f"{told(name)} has the type {kind or 'nothing'}", where, "a tensor", RE_EXPORT)
     tensor = getattr(proto, kind)
     elem = elem_of(tensor.elem_type, where)
-    return Type(elem, dims_of(tensor.shape, name, where) if tensor.HasField("shape") else None)
+    return Type(elem, dims_of(tensor.shape, name, where, given) if tensor.HasField("shape") else None)
 
 
 ANONYMOUS = frozenset({"", "?", "None", "none", "-1", "unk", "dynamic"})
 
 
-def dims_of(shape: Any, name: str, where: str) -> tuple[Dim, ...]:
+def dims_of(shape: Any, name: str, where: str, given: bool) -> tuple[Dim, ...]:
     """The dimensions of a declared shape; open ones get a name, `x.2` where the file gives none."""
     dims: list[Dim] = []
     for axis, dim in enumerate(shape.dim):
         number = dim.dim_value
         if dim.WhichOneof("value") != "dim_value":
             dims.append(Symbol(dim.dim_param if dim.dim_param not in ANONYMOUS else f"{name}.{axis}"))
-        elif number == -1 or (number == 0 and axis == 0):
+        elif number == -1 or (number == 0 and axis == 0 and given):
             dims.append(Symbol(f"{name}.{axis}"))
         elif 0 <= number <= LARGEST:
             dims.append(number)
