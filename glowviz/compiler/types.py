@@ -99,6 +99,14 @@ class Order:
         split, place = self._split(array.shape)
         return np.ascontiguousarray(array.reshape(split).transpose(place))
 
+    def pack_into(self, array: np.ndarray, physical: np.ndarray) -> None:
+        """The same as `pack`, written into contiguous memory that is there already."""
+        if any(n % self.tile(a) for a, n in enumerate(array.shape)):
+            physical[...] = self.pack(array)
+            return
+        split, place = self._split(array.shape)
+        physical.reshape([split[p] for p in place])[...] = array.reshape(split).transpose(place)
+
     def unpack(self, physical: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         """Physical array back to the logical one of `shape`; padding is dropped."""
         whole = tuple(-(-n // self.tile(a)) * self.tile(a) for a, n in enumerate(shape))

@@ -38,6 +38,7 @@ class Arenas(Memory):
             if buffer.base is None:
                 self._place(buffer, plan, sizes)
         self.regions = {arena: Region(size) for arena, size in sizes.items()}
+        self._views: dict[str, np.ndarray] = {}
         self._fill()
 
     def _place(self, buffer: Buffer, plan: MemoryPlan, sizes: dict[str, int]) -> None:
@@ -54,6 +55,16 @@ class Arenas(Memory):
                 self.store(buffer.name, buffer.payload.array)
                 self.fill_halo(buffer.name)
 
+    def store(self, name: str, array: np.ndarray) -> None:
+        """Write logical contents; the halo stays as it is."""
+        buffer = self.program.buffers[name]
+        order = buffer.type.order
+        fits = array.shape == buffer.type.dims and array.dtype == buffer.type.dtype
+        if order is None or buffer.halo is not None or not fits:
+            super().store(name, array)
+        else:  # without a copy in between: these are the weights, hundreds of megabytes
+            order.pack_into(array, self.physical(name))
+
     def place(self, name: str) -> tuple[str, int]:
         """The arena of a buffer and its first byte there; views count from the buffer they are part of."""
         arena, offset = self._places[self.program.root(name).name]
@@ -68,6 +79,12 @@ class Arenas(Memory):
         """The bytes of a buffer or view; writing to them writes to memory."""
         arena, offset = self.place(name)
         return self.regions[arena].bytes[offset : offset + self.program.buffers[name].bytes]
+
+    def physical(self, name: str) -> np.ndarray:
+        """The buffer's memory as an array of its physical shape, halo included; made once."""
+        if name not in self._views:
+            self._views[name] = super().physical(name)
+        return self._views[name]
 
     @property
     def sizes(self) -> Mapping[str, int]:

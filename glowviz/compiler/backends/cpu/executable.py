@@ -63,6 +63,7 @@ class CpuExecutable:
         self._scratch = Region(threads * max((b.code.scratch for b in self.bindings if b.code), default=0))
         self._arguments, steps = self._bind()
         self.pool = Pool(steps, threads, target, cache)
+        self._segments = segments(self.bindings, each=False)
         self._lock = threading.Lock()
         self._has_inputs = False
 
@@ -103,7 +104,7 @@ class CpuExecutable:
     def _execute(self, watch: Watch | None) -> None:
         done = 0
         try:
-            for segment in segments(self.bindings, each=watch is not None):
+            for segment in self._segments if watch is None else segments(self.bindings, each=True):
                 self.pool.run(segment.first, segment.last)
                 done = segment.last
                 if segment.host is not None:
