@@ -8,7 +8,7 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Matrix
 from glowviz.compiler.backends.cpu.kernels.panel_copy import copy_panel
-from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply
+from glowviz.compiler.backends.cpu.kernels.tile import BLOCK, Level, Tile, multiply, multiply_in_blocks
 from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offset, get, write_rows
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -38,6 +38,11 @@ class GemmSpec:
             raise ValueError("a matrix product writes rows, so the columns of the result must lie side by side")
         if self.b and FLOAT not in (self.b.row, self.b.column):
             raise ValueError("rows or columns of a run-time B must lie side by side")
+
+    @property
+    def in_blocks(self) -> bool:
+        """One row leaves registers for a second set of sums, which keeps long reductions accurate."""
+        return self.m == 1 and self.k > 2 * BLOCK
 
     @property
     def flops(self) -> int:
@@ -173,10 +178,12 @@ class _Writer:
         shape = Tile([y * spec.a.row for y in range(rows)], vectors)
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
-        sums = multiply(
-            em, shape, source, b, self._first_sums(shape, column, columns),
-            [Level(0, spec.k, spec.a.column, step)], self.schedule.unroll, self.schedule.prefetch, rest,
-        )  # fmt: skip
+        first, level = self._first_sums(shape, column, columns), Level(0, spec.k, spec.a.column, step)
+        if spec.in_blocks:
+            sums = multiply_in_blocks(em, shape, source, b, first, level, self.schedule.prefetch, rest)
+        else:
+            unroll, prefetch = self.schedule.unroll, self.schedule.prefetch
+            sums = multiply(em, shape, source, b, first, [level], unroll, prefetch, rest)
         write_rows(em, goal, sums, rows, columns, row, column)
 
     def _first_sums(self, shape: Tile, column: Index, columns: int) -> list[Value]:

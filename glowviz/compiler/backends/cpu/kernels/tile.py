@@ -9,6 +9,10 @@ from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
 
 
+BLOCK = 128
+"""Turns that are summed up before they are added to the total, where registers allow it."""
+
+
 @dataclass(frozen=True)
 class Level:
     """One loop of a reduction: its turns low..high, and how many bytes a turn moves in source and weights.
@@ -83,6 +87,39 @@ def multiply(
                 em.prefetch(em.offset(row, prefetch))
         loop.next = [*sums, em.offset(weights, _times(unroll, level.weights))]
     return loop.results[:-1]
+
+
+def multiply_in_blocks(
+    em: Emitter,
+    tile: Tile,
+    source: Value,
+    weights: Value,
+    sums: list[Value],
+    level: Level,
+    prefetch: int = 0,
+    rest: int = 0,
+) -> list[Value]:
+    """As `multiply` over one level with fixed bounds, but summed up BLOCK turns at a time.
+
+    Rounding errors then grow with BLOCK + turns / BLOCK instead of turns; it takes twice the registers.
+    """
+    turns, step, row = level.high, level.step, level.weights
+    assert isinstance(turns, int)
+    blocks, left = divmod(turns, BLOCK)
+
+    def part(here: Value, rows: Value, count: int) -> list[Value]:
+        zeros = [em.zeros() for _ in sums]
+        return multiply(em, tile, here, rows, zeros, [Level(0, count, step, row)], 1, prefetch, rest)
+
+    with em.loop(0, blocks, carry=sums) as loop:
+        done = loop.index * BLOCK
+        block = part(em.offset(source, done * step), em.offset(weights, done * row), BLOCK)
+        loop.next = [total + one for total, one in zip(loop.carry, block, strict=True)]
+    totals = loop.results
+    if left:
+        last = part(em.offset(source, blocks * BLOCK * step), em.offset(weights, _times(blocks * BLOCK, row)), left)
+        totals = [total + one for total, one in zip(totals, last, strict=True)]
+    return totals
 
 
 def _times(count: Index, step: Index) -> Index:
