@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ast
 import re
+import signal
 import types
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,13 +35,31 @@ class Broken:
 
 def refusal(verify: Callable[..., None], broken: Broken) -> str:
     """What the verifier says of a broken IR; empty where it says nothing."""
+    arguments = broken.arguments
     try:
-        verify(*broken.arguments)
+        with _limited(0.5):
+            verify(*arguments)
     except VerifyProblem as problem:
         return str(problem)
-    except Exception as fault:  # a copy without a check may stumble later
+    except Exception as fault:  # a copy without a check may stumble later, or never end
         return f"{type(fault).__name__}: {fault}"
     return ""
+
+
+@contextmanager
+def _limited(seconds: float) -> Iterator[None]:
+    """TimeoutError where the block runs for more CPU time."""
+
+    def stop(*_: Any) -> None:
+        raise TimeoutError(f"more than {seconds} s")
+
+    old = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, old)
 
 
 def sentences(text: str | None) -> tuple[str, ...]:
