@@ -36,7 +36,6 @@ def compile_recording(main: str, files: dict[str, str], record: str, options: di
                       load: list[str], progress: Progress) -> dict[str, Any]:
     """Compile a model into the recording `record`, then time it; returns what to say beside the numbers."""
     import glowviz
-    from glowviz.compiler.run_facts import append_times
 
     steps = 0
 
@@ -51,9 +50,8 @@ def compile_recording(main: str, files: dict[str, str], record: str, options: di
     executable = glowviz.compile(
         _source(main, files, shapes), shapes=shapes or None, target=options["target"], threads=options["threads"],
         precision=options["precision"], disable=tuple(options["disable"]), record=record, progress=step,
+        measured_runs=TIMED_RUNS,
     )
-    progress(0.92, "timing kernels")
-    append_times(record, executable, options["threads"], TIMED_RUNS)
     return {"instructions": len(executable.listing())}
 
 

@@ -65,12 +65,11 @@ def compile_model(options: argparse.Namespace) -> int:
     """Compile a model and write the recording of every step."""
     import glowviz
     from glowviz.compiler.recording.schema import connect
-    from glowviz.compiler.run_facts import append_times
 
     started = time.process_time()
-    executable = glowviz.compile(source(options.model), record=options.output, **compile_options(options))
-    if options.time:
-        append_times(options.output, executable, options.threads, options.time)
+    executable = glowviz.compile(
+        source(options.model), record=options.output, measured_runs=options.time, **compile_options(options)
+    )
     clear(options)
     size = Path(options.output).stat().st_size
     connect(Path(options.output)).close()

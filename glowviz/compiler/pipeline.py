@@ -18,6 +18,7 @@ from glowviz.compiler.graph import Graph
 from glowviz.compiler.importer import read_model
 from glowviz.compiler.irgen import irgen
 from glowviz.compiler.ledger import Ledger
+from glowviz.compiler.measure import measure
 from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
@@ -76,17 +77,23 @@ def compile(
     disable: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
     record: str | Path | None = None,
+    measured_runs: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Executable:
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
+    With `measured_runs`, the recording also gets the times of so many runs, the error after every pass and
+    statistics of every value.
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
     backend = backend_named(target, threads)
     record = record or os.environ.get("GLOWVIZ_RECORD") or None
     recorder = Recorder(record, describe_run(source, backend, threads, disable, options)) if record else None
-    ledger = Ledger(backend.target, recorder, frozenset(disable), with_shapes(options, shapes), progress)
+    kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
+    ledger = Ledger(
+        backend.target, recorder, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept
+    )
     try:
         graph = optimize(import_graph(source, shapes, ledger), ledger, backend)
         program, plan = lower_to_program(graph, ledger, backend)
@@ -94,6 +101,8 @@ def compile(
         executable = backend.build(program, plan)
         if recorder is not None:
             record_code(recorder, executable)
+            if kept is not None:
+                measure(recorder, executable, kept, measured_runs, threads, progress)
             recorder.finish()
     except BaseException:
         if recorder is not None:

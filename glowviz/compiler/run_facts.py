@@ -89,15 +89,6 @@ def record_times(recorder: Recorder, executable: Executable, threads: int, runs:
     recorder.insert("spans", rows)
 
 
-def append_times(path: str, executable: Executable, threads: int, runs: int) -> None:
-    """Time every kernel and whole runs, and add all samples to a finished recording."""
-    recorder = Recorder.reopen(path)
-    record_times(recorder, executable, threads, runs)
-    record_runs(recorder, threads, whole_runs(executable, runs), "one process, wall clock, alone unless said otherwise")
-    record_account(recorder, executable)
-    recorder.finish()
-
-
 def whole_runs(executable: Executable, runs: int) -> list[float]:
     """Wall time in ns of whole runs on seeded noise, the first one left out."""
     inputs = noise(executable.program)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin
 from glowviz.compiler.program import Buffer, Instr, MemoryPlan, Program, Statement
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.rows import SEPARATOR
-from glowviz.compiler.recording.schema import ALIVE, connect, create
+from glowviz.compiler.recording.schema import ALIVE, create
 from glowviz.compiler.text.literals import payload_text, type_text
 from glowviz.compiler.text.printer import attributes_text, buffer_text, statement_text
 
@@ -60,16 +61,6 @@ class Recorder:
         self.snapshot = -1
         self.set_meta(meta)
 
-    @classmethod
-    def reopen(cls, path: str | Path) -> Recorder:
-        """A recorder that adds rows (times, statistics) to a finished recording."""
-        recorder = cls.__new__(cls)
-        recorder.path = Path(path)
-        connect(recorder.path).close()
-        recorder._db = sqlite3.connect(recorder.path, isolation_level=None)
-        recorder._ids, recorder._new = {}, {}
-        return recorder
-
     def set_meta(self, meta: Mapping[str, Any]) -> None:
         """Facts about the run as JSON: model, shapes, target, options, versions, state."""
         rows = [(key, orjson.dumps(value, default=str).decode()) for key, value in meta.items()]
@@ -107,6 +98,10 @@ class Recorder:
             places = ", ".join("?" * len(rows[0]))
             self._db.executemany(f"INSERT INTO {table} VALUES({places})", rows)
 
+    def set_error(self, snapshot: int, error: float) -> None:
+        """The measured error at a snapshot, of max |output|."""
+        self._db.execute("UPDATE passes SET error = ? WHERE snapshot = ?", (error, snapshot))
+
     def origin_id(self, origin: Origin) -> int | None:
         """The row of an origin, for tables filled by `insert`."""
         found = self._origin(origin)
@@ -116,8 +111,11 @@ class Recorder:
     def finish(self, state: str = "done") -> None:
         """Mark the end and leave one file behind."""
         self.set_meta({"state": state})
+        self._db.execute("PRAGMA busy_timeout=200")
         self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        self._db.execute("PRAGMA journal_mode=DELETE")
+        # Somebody who watches holds the file open: then it keeps its journal mode, with everything in the one file.
+        with suppress(sqlite3.OperationalError):
+            self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
 
     # graphs ------------------------------------------------------------------------------------

@@ -1,0 +1,118 @@
+"""After compiling, a recording gets its measured numbers: times, the error after every pass, statistics of values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import orjson
+
+from glowviz.compiler.backends.base import Executable
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.interpreter import Memo, run_graph
+from glowviz.compiler.recording.writer import Recorder
+from glowviz.compiler.run_facts import record_account, record_runs, record_times, whole_runs
+from glowviz.compiler.validate import difference, differences, inputs_of
+
+BINS = 32
+"""Bars of a histogram."""
+MOST_FLOPS = 60e9
+"""Work of one run of the interpreter beyond which errors are not measured (about half a minute)."""
+MOST_BYTES = 4 << 30
+"""Bytes of all values together beyond which errors are not measured: the interpreter keeps them."""
+
+Steps = Sequence[tuple[str, Any]]
+"""Every (pass, IR) of the compilation, as Ledger.snapshots keeps them; the position is the snapshot."""
+
+
+def measure(
+    recorder: Recorder, executable: Executable, steps: Steps, runs: int, threads: int, progress: Callable[[str], None]
+) -> None:
+    """Time every kernel and whole runs `runs` times, then run the interpreter on every graph that a pass changed."""
+    progress("Kernels: timing")
+    record_times(recorder, executable, threads, runs)
+    record_runs(recorder, threads, whole_runs(executable, runs), "wall clock, one process")
+    record_account(recorder, executable)
+    progress("Values: error after every pass")
+    record_errors(recorder, executable, steps)
+
+
+def record_errors(recorder: Recorder, executable: Executable, steps: Steps) -> None:
+    """The error of every changed graph and of the machine code, relative to the graph right after bind_shapes.
+
+    Seeded random inputs; f32 interpreter against f32 interpreter, so a pass that keeps its promise shows 0 or
+    the rounding it promised. What is too big is left out, and the recording says so.
+    """
+    first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
+    reference = steps[first][1]
+    too_big = _too_big(reference)
+    if too_big:
+        recorder.set_meta({"errors": too_big})
+        return
+    feeds, memo = inputs_of(reference), Memo()
+    values: dict[str, np.ndarray] = {}
+    wanted = run_graph(reference, feeds, memo=memo, watch=lambda _, made: values.update(made))
+    recorder.set_error(first, 0.0)
+    previous = reference
+    for snapshot, (_, ir) in enumerate(steps[first + 1 :], first + 1):
+        if isinstance(ir, Graph) and ir is not previous:
+            recorder.set_error(snapshot, differences(wanted, run_graph(ir, feeds, memo=memo)).relative)
+            previous = ir
+    _record_code_values(recorder, executable, feeds, wanted, values, len(steps) - 1)
+    recorder.set_meta({"errors": "seeded random input; against the interpreter right after bind_shapes"})
+
+
+def _too_big(graph: Graph) -> str:
+    """Why errors are not measured for this graph; empty where they are."""
+    types = [t for node in graph for t in node.types]
+    if not all(getattr(t, "static", False) for t in types):
+        return "not measured: a size is only known when the model runs"
+    if any(node.kind == "Opaque" for node in graph):
+        return "not measured: the model has operators that only can be looked at"
+    flops = sum(node.op.work(tuple(graph.type(o) for o in node.op.operands), node.types).flops for node in graph)
+    if flops > MOST_FLOPS:
+        return f"not measured: {flops / 1e9:.0f} GFLOP would take the interpreter too long"
+    size = sum(t.bytes for t in types)
+    return f"not measured: all values together take {size / 2**30:.1f} GiB" if size > MOST_BYTES else ""
+
+
+def _record_code_values(
+    recorder: Recorder,
+    executable: Executable,
+    feeds: Mapping[str, np.ndarray],
+    wanted: Mapping[str, np.ndarray],
+    reference: Mapping[str, np.ndarray],
+    snapshot: int,
+) -> None:
+    """Run the machine code once, watching every instruction: error and statistics of each value."""
+    value_of = {instr.outs[0]: instr.value for instr in executable.program.instructions if instr.outs}
+    rows = [_statistics(0, name, array, None) for name, array in (*feeds.items(), *reference.items())]
+
+    def watch(instr: Any, made: Mapping[str, np.ndarray]) -> None:
+        for buffer, array in made.items():
+            name = instr.value if buffer == instr.outs[0] else value_of.get(buffer, buffer)
+            known = reference.get(name)
+            same = known is not None and known.shape == array.shape
+            error = difference(name, known, array).relative if same and known is not None else None
+            rows.append(_statistics(snapshot, name, array, error))
+
+    found = executable.run(feeds, watch=watch)
+    recorder.set_error(snapshot, differences(wanted, found).relative)
+    recorder.insert("statistics", (row for row in rows if row is not None))
+
+
+def _statistics(snapshot: int, name: str, array: np.ndarray, error: float | None) -> tuple[Any, ...] | None:
+    """One row of the table; None for what has no numbers."""
+    if array.dtype.kind not in "fiub" or not array.size:
+        return None
+    flat = array.reshape(-1).astype(np.float64, copy=False)
+    finite = flat[np.isfinite(flat)] if array.dtype.kind == "f" else flat
+    if not finite.size:
+        finite = np.zeros(1)
+    counts, edges = np.histogram(finite, bins=BINS)
+    histogram = orjson.dumps({"edges": [float(e) for e in edges], "counts": counts.tolist()}).decode()
+    return (
+        snapshot, name, float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std()),
+        int(np.isnan(flat).sum()), int(np.isinf(flat).sum()), int((flat == 0).sum()), histogram, error,
+    )
