@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import platformdirs
 import pytest
 from PIL import Image
 
 from examples.build import BUILDERS
+from glowviz.compiler.folders import cache_folder
 from glowviz.gallery.build_light import paths as light_paths
 
 TRAINED = {
@@ -76,7 +76,7 @@ def light(name: str) -> Path:
 
 def example(name: str) -> Path:
     """The file of an example network, one of examples.build.BUILDERS; built once, then kept in the cache folder."""
-    path = platformdirs.user_cache_path("glowviz") / "examples" / f"{name}-{_sources_hash()}.onnx"
+    path = cache_folder() / "examples" / f"{name}-{_sources_hash()}.onnx"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         for stale in path.parent.glob(f"{name}-????????????.onnx"):

@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from platformdirs import user_cache_path
-
 from glowviz.app.problem import Problem
+from glowviz.compiler.folders import cache_folder
 
 IDENTIFIER = re.compile(r"[0-9a-f]{32}")
 CHUNK = 1 << 20
@@ -44,7 +43,7 @@ class Store:
     """A folder that several server processes may share; nothing is kept in memory."""
 
     def __init__(self, folder: Path | None = None, limits: Limits | None = None) -> None:
-        self.folder = folder or user_cache_path("glowviz") / "store"
+        self.folder = folder or cache_folder() / "store"
         self.limits = limits or Limits()
         for name in ("recordings", "models", "uploads"):
             (self.folder / name).mkdir(parents=True, exist_ok=True)

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import platformdirs
 import yaml
+
+from glowviz.compiler import folders
 
 if TYPE_CHECKING:  # the writer imports onnx, which listing the cards need not wait for
     from glowviz.gallery.writer import Built
@@ -98,8 +99,8 @@ class Card:
 
 
 def cache_folder() -> Path:
-    """Where built models are kept: the user's cache folder of this system."""
-    return platformdirs.user_cache_path("glowviz") / "gallery"
+    """Where built models are kept, in $GLOWVIZ_CACHE or the user's cache folder."""
+    return folders.cache_folder() / "gallery"
 
 
 @cache

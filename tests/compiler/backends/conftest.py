@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from glowviz.compiler.backends.cpu.objects import CACHE_VARIABLE, ObjectCache, cache_folder
+from glowviz.compiler.backends.cpu.objects import ObjectCache, kernel_folder
+from glowviz.compiler.folders import CACHE_VARIABLE
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -14,7 +15,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """$GLOWVIZ_CACHE points into this session's temporary folder."""
     patch = pytest.MonkeyPatch()
     patch.setenv(CACHE_VARIABLE, str(tmp_path_factory.mktemp("cache")))
-    return cache_folder()
+    return kernel_folder()
 
 
 @pytest.fixture(scope="session")

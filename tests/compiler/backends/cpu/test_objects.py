@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from glowviz.compiler.backends.base import BackendProblem
 from glowviz.compiler.backends.cpu.cpu_targets import avx2, avx512, baseline, host_target
 from glowviz.compiler.backends.cpu.elf import BrokenObject, code_bytes, sections, undefined_names
-from glowviz.compiler.backends.cpu.objects import Library, ObjectCache, cache_folder
+from glowviz.compiler.backends.cpu.objects import Library, ObjectCache, kernel_folder
 from glowviz.compiler.backends.cpu.pool_code import pool_text
 from tests.compiler.backends.cpu.small_programs import built, encoder_like, normal, with_host_call
 
@@ -64,9 +65,29 @@ def test_a_folder_that_cannot_be_written_costs_time_only(tmp_path: Path) -> None
     assert cache.misses == 2
 
 
+def test_what_was_unused_for_longest_is_deleted_first(tmp_path: Path) -> None:
+    cache, target = ObjectCache(tmp_path), host_target()
+    texts = [TEXT.replace("@f", f"@f{n}") for n in range(4)]
+    for age, text in enumerate(texts):
+        cache.object_of(text, target)
+        for file in tmp_path.iterdir():
+            if file.stat().st_mtime > 1000:
+                os.utime(file, (age, age))
+    cache.object_of(texts[0], target)
+    size = sum(file.stat().st_size for file in tmp_path.iterdir())
+    cache.prune(size)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) == size
+    cache.prune(size - 1)
+    assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= size * 3 // 4
+    again = ObjectCache(tmp_path)
+    for text in (texts[0], texts[3], texts[1]):
+        again.object_of(text, target)
+    assert (again.hits, again.misses) == (2, 1)
+
+
 def test_the_environment_chooses_the_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("GLOWVIZ_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path / "kernels"
+    assert kernel_folder() == tmp_path / "kernels"
 
 
 def test_the_reader_finds_what_an_object_asks_for(tmp_path: Path) -> None:
