@@ -70,19 +70,28 @@ class Hinter:
 
 def fits_onnx(site: Site) -> bool:
     """Does ONNX's own inference take the node? Then it is our op that cannot, and the node is shown as Opaque."""
+    return onnx_types(site) is not None
+
+
+def onnx_types(site: Site) -> dict[str, Type] | None:
+    """Result types that ONNX's definition gives for what is known of the operands; None where it refuses them."""
     schema = schema_of(site.kind, site.version, site.domain)
     if schema is None:
-        return False
-    types = {n: type_proto(site.type(v)) for n, v in zip(site.node.input, site.operands, strict=False) if v is not None}
-    known = {n: _tensor(site.sketch.known(v)) for n, v in zip(site.node.input, site.operands, strict=False) if v}
+        return None
+    operands = [(n, v) for n, v in zip(site.node.input, site.operands, strict=False) if v is not None]
+    types = {name: type_proto(site.type(value)) for name, value in operands}
+    known = {name: tensor for name, value in operands if (tensor := _tensor(site.sketch.known(value))) is not None}
     versions = [onnx.helper.make_opsetid(site.domain, site.version)]
     try:
-        onnx.shape_inference.infer_node_outputs(
-            schema, site.node, types, {n: t for n, t in known.items() if t is not None}, opset_imports=versions
-        )
+        found = onnx.shape_inference.infer_node_outputs(schema, site.node, types, known, opset_imports=versions)
     except Exception:  # onnx has several classes for "no"
-        return False
-    return True
+        return None
+    names = dict(zip(site.node.output, site.results, strict=False))
+    result: dict[str, Type] = {}
+    for name, proto in found.items():
+        with suppress(ImportProblem):
+            result[names[name]] = type_of(proto, names[name], "")
+    return result
 
 
 def _tensor(array: np.ndarray | None) -> Any:

@@ -150,6 +150,8 @@ class Nodes:
         if quirk is not None:
             return quirk(site)
         cls = class_of("", site.kind)
+        if site.kind in ("If", "Loop", "Scan"):
+            raise NotTaken("what it computes is decided while it runs")
         if cls is None:
             raise NotTaken("glowviz does not know this op" if schema else "ONNX has no op of this name")
         return convert(cls, site)

@@ -8,6 +8,7 @@ from typing import Any
 from onnx import GraphProto, SparseTensorProto, TensorProto, TypeProto
 
 from glowviz.compiler.graph import Region
+from glowviz.compiler.importer.hints import onnx_types
 from glowviz.compiler.importer.order import captured
 from glowviz.compiler.importer.problem import ImportProblem
 from glowviz.compiler.importer.scope import Scope
@@ -54,11 +55,13 @@ def _plain(value: Any, site: Site, outside: tuple[Any, ...], body: Body) -> Any:
 
 
 def _result_types(site: Site) -> tuple[Type, ...]:
-    """What the file or ONNX's inference says; else the element type of the first operand, of unknown shape."""
-    hints = site.sketch.hints()
+    """What ONNX's inference or the file says; else the element type of the first operand, of unknown shape."""
+    hints, own = site.sketch.hints(), onnx_types(site) or {}
     types: list[Type] = []
     for result in site.results:
-        hint = hints.get(result)
+        hint = own.get(result)
+        if hint is None or not hint.static:
+            hint = hints.get(result) or hint
         if hint is None:
             site.sketch.guessed[result] = None
             hint = Type(next((site.type(v).elem for v in site.operands if v is not None), "f32"), None)
