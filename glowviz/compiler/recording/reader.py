@@ -303,7 +303,7 @@ class Recording:
         for change in map(change_of, self.query(sql, name, like, like, like)):
             events += events_of(change, name)
         last = versions[-1]
-        if last.died < ALIVE and not any(e.kind in ("removed", "absorbed") for e in events):
+        if last.died < ALIVE and not any(e.kind in ("removed", "merged") for e in events):
             events.append(Event(last.died, names.get(last.died, ""), "removed", "", "no value depends on it any more"))
         return events
 
