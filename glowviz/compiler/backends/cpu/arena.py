@@ -19,7 +19,9 @@ class Region:
 
     def __init__(self, size: int) -> None:
         self.size = size
-        self._pages = mmap.mmap(-1, max(size, 1))
+        # private: a forked child must not write into our arenas
+        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
+        self._pages = mmap.mmap(-1, max(size, 1), **private)
         self.bytes = np.frombuffer(self._pages, np.uint8)
         self.address = int(self.bytes.ctypes.data)
 

@@ -37,6 +37,8 @@ def build(
     bindings = [_bind(instr, program, target, threads, names) for instr in program.instructions]
     texts = {b.symbol: b.text for b in bindings if b.code is not None}
     compiled = {symbol: objects.object_of(text, target) for symbol, text in texts.items()}
+    if objects.misses:
+        objects.prune()
     return CpuExecutable(program, plan, target, bindings, compiled, threads, objects)
 
 

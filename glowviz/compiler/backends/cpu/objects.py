@@ -15,6 +15,8 @@ from glowviz.compiler.backends.cpu.machine_code import CODEGEN_LEVEL, assembly, 
 from glowviz.compiler.folders import cache_folder
 from glowviz.compiler.target import Target
 
+LIMIT = 512 << 20
+"""Bytes of the folder of kernels; beyond it the files unused for longest go."""
 _LIBRARIES = itertools.count()
 
 
