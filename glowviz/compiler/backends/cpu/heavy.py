@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -41,8 +41,12 @@ class Heavy:
 
     @property
     def text(self) -> str:
-        """The epilogue in one line: what kernels are compared and named by."""
-        return "; ".join(_told(node) for node in self.steps)
+        """The epilogue in one line, with names by role: equal epilogues of different layers read the same."""
+        names = {self.made: "sum"} | {name: f"x{n}" for n, (name, _) in enumerate(self.extras)}
+        names |= {name: repr(number) for name, number in self.numbers}
+        names |= {node.name: f"s{n}" for n, node in enumerate(self.steps)}
+        ends = "" if not self.steps or self.last == self.steps[-1].name else f"; {names[self.last]}"
+        return "; ".join(_told(node, names) for node in self.steps) + ends
 
     @property
     def step(self) -> Step | None:
@@ -54,9 +58,9 @@ class Heavy:
         return Epilogue(bias, self.text, tuple(extra(buffer) for _, buffer in self.extras))
 
 
-def _told(node: Node) -> str:
-    attributes = ", ".join(f"{k}={v!r}" for k, v in node.op.attributes.items())
-    return f"{node.op.instruction}({', '.join((*node.op.operands, *([attributes] if attributes else [])))})"
+def _told(node: Node, names: Mapping[str, str]) -> str:
+    operands = [names[o] for o in node.op.operands]
+    return f"{node.op.instruction}({', '.join([*operands, *(f'{k}={v!r}' for k, v in node.op.attributes.items())])})"
 
 
 def heavy_of(instr: Instr, program: Program) -> Heavy:

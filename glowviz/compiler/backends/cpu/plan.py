@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,24 @@ class Plan:
         for name, order in self.orders(schedule).items():
             if program.buffers[name].type.order != order:
                 raise Unsupported(f"%{name} is not packed in @{order}")
-        made = self.family.emit(self.spec, schedule, target, self.label, self.step, why)
-        return KernelCode(
-            made.name, made.text, made.split_tiles, made.why, made.schedule, self.operands, made.scratch
-        )  # fmt: skip
+        made = _emitted(_Request(self.family, self.spec, schedule, target, self.label, why, self.step))
+        return replace(made, operands=self.operands)
+
+
+@dataclass(frozen=True)
+class _Request:
+    """A kernel to write. The spec's epilogue text stands for `step`: equal requests give equal code."""
+
+    family: Family
+    spec: Any
+    schedule: Any
+    target: Target
+    label: str
+    why: str
+    step: Step | None = field(compare=False)
+
+
+@lru_cache(maxsize=512)
+def _emitted(request: _Request) -> KernelCode:
+    family = request.family
+    return family.emit(request.spec, request.schedule, request.target, request.label, request.step, request.why)

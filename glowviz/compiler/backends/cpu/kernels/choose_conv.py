@@ -20,6 +20,7 @@ STORE = 3.0  # cycles to finish one accumulator: epilogue and store
 ENTRY = 40.0  # cycles to enter a tile: addresses, first misses, loop exits
 L2_BYTES = 24.0  # a cycle, streaming
 L3_BYTES = 10.0
+WIDEST = 128  # columns of a flat plane beyond which more of them make no better tiles
 TASKS = 32  # enough for some threads and eight chunks an instruction
 BODY = 0.004  # relative price of each further body: code to compile and to fetch
 
@@ -97,7 +98,8 @@ def _candidates(spec: ConvSpec, target: Target) -> Iterator[ConvSchedule]:
     shapes: list[tuple[int, int] | None] = [None]
     if can_flatten(spec):
         pixels = spec.result.height * spec.result.width
-        shapes = [(pixels // w, w) for w in range(1, pixels + 1) if pixels % w == 0 and (w >= 6 or w == pixels)]
+        widths = [w for w in range(6, min(pixels, WIDEST)) if pixels % w == 0]
+        shapes = [(pixels // w, w) for w in (*widths, pixels)]
     for shape in shapes:
         height, width = shape or (spec.result.height, spec.result.width)
         for vectors in range(1, min(4, spec.result.blocks) + 1):
@@ -110,7 +112,7 @@ def _tiles(
     seen = set()
     for rows in range(1, min(height, 4) + 1):
         limit = next((c for c in range(width, 0, -1) if fits(rows * c, vectors, target)), 0)
-        for columns in {limit, limit - 1, limit - 2} if limit else ():
+        for columns in {limit, limit - 1} if limit else ():
             if columns < 1 or (shape and rows > 1 and columns < width):
                 continue  # flat rows of a tile must be neighbours in memory
             cut = sizes_of(width, columns)[0][0]

@@ -43,11 +43,12 @@ class Tile:
 def fits(positions: int, vectors: int, target: Target, others: int = 0) -> bool:
     """Whether positions·vectors accumulators, the weights, one broadcast and `others` stay in registers.
 
-    A single position takes its weights straight from memory, so it needs one register beside the sums.
+    A single position takes its weights straight from memory, so it needs one register beside the sums; without
+    FMA every weight is loaded first, and the product before its addition takes a register too.
     """
-    spare = 1 if positions == 1 else vectors + 1
+    spare = vectors + 1 if positions > 1 or not target.has_fma else 1
     if not target.has_fma:
-        spare += 1 if positions > 1 else 2  # the product before its addition
+        spare += 1 if positions > 1 else 2
     return positions * vectors + spare + others <= target.registers
 
 
