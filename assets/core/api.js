@@ -1,5 +1,7 @@
 // Payloads by address: fetched once, kept while they are likely to be asked for again, inlined in an exported page.
 
+import { exported, inlined } from "./inlined.js";
+
 const KEPT = 64;
 const answers = new Map();
 
@@ -13,8 +15,10 @@ export class Problem extends Error {
 
 // Returns a promise of the JSON at `path`; answers of unfinished recordings must pass `fresh`.
 export function get(path, { fresh = false } = {}) {
-  const inlined = window.glowviz_payloads;
-  if (inlined) return path in inlined ? Promise.resolve(inlined[path]) : Promise.reject(notExported(path));
+  if (exported) {
+    const answer = inlined(path);
+    return answer === null ? Promise.reject(notExported(path)) : Promise.resolve(answer);
+  }
   if (!fresh && answers.has(path)) {
     const answer = answers.get(path);
     answers.delete(path);

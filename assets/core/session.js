@@ -9,6 +9,7 @@ let current = { recording: null, overview: null, passes: null, error: null };
 const listeners = new Set();
 let timer = 0;
 let turn = 0;
+let wanted = null; // a state to go to as soon as the recording has grown up to it
 
 export function session() {
   return current;
@@ -39,6 +40,11 @@ async function load() {
   if (recording) await refresh(mine);
 }
 
+// Compiling again starts from nothing: the state that was on screen comes back once it exists.
+export function returnTo(at) {
+  wanted = at;
+}
+
 export async function refresh(mine = turn) {
   const { recording } = state();
   try {
@@ -51,10 +57,15 @@ export async function refresh(mine = turn) {
     if (grown || finished) forget(`/api/r/${recording}/`);
     publish({ overview, passes, error: null });
     if (grown || finished) update({ version: state().version + 1 }, { undo: false });
-    if (state().at >= overview.snapshots) update({ at: Math.max(0, overview.snapshots - 1) }, { undo: false });
+    if (wanted !== null && wanted < overview.snapshots) {
+      update({ at: wanted }, { undo: false });
+      wanted = null;
+    } else if (state().at >= overview.snapshots) update({ at: Math.max(0, overview.snapshots - 1) }, { undo: false });
     if (overview.status === "running") timer = setTimeout(() => refresh(mine), POLL);
   } catch (error) {
-    if (mine === turn) publish({ error });
+    if (mine !== turn) return;
+    publish({ error });
+    if (error.status === 503) timer = setTimeout(() => refresh(mine), POLL);
   }
 }
 

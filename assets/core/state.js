@@ -82,7 +82,7 @@ function writeAddress(push) {
     if (!same(current[key], DEFAULTS[key])) query.set(key, typeof current[key] === "string" ? current[key] : JSON.stringify(current[key]));
   }
   const address = `${location.pathname}${query.size ? "?" + query : ""}${location.hash}`;
-  if (location.protocol === "file:") return;
+  if (location.protocol === "file:") return; // an address of a file takes no query in every browser
   history[push ? "pushState" : "replaceState"](null, "", address);
 }
 

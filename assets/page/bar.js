@@ -1,6 +1,7 @@
 // The bar: which model, how it is bound, search, theme, help, share.
 
 import { button, copy, el, icon, replace } from "../core/dom.js";
+import { exported } from "../core/inlined.js";
 import { onSession, session } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { isDark, toggleTheme } from "../core/theme.js";
@@ -12,20 +13,27 @@ export function mountBar(element) {
     const { overview } = session();
     const open = Boolean(state().recording);
     replace(element,
-      el("button.brand", { type: "button", title: "Start page", onclick: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
-        el("img", { src: "/assets/icons/glowviz.svg", width: 18, height: 18, alt: "" }), "glowviz"),
+      el("button.brand", { type: "button", title: "Start page", disabled: exported, onclick: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
+        mark(), "glowviz"),
       open ? el("span.model", {}, overview ? overview.name : "…") : null,
-      open && overview ? el("button.bound", { type: "button", title: "Compile again with other settings", onclick: () => openOverlay("settings") }, overview.bound, icon("gear", 12)) : null,
+      open && overview && exported ? el("span.bound", {}, overview.bound) : null,
+      open && overview && !exported ? el("button.bound", { type: "button", title: "Compile again with other settings", onclick: () => openOverlay("settings") }, overview.bound, icon("gear", 12)) : null,
       el("span.space"),
       el("button.search-box", { type: "button", onclick: () => openOverlay(open ? "search" : "palette") }, icon("search"),
         el("span", {}, open ? "Search" : "Commands"), el("kbd", {}, open ? "/" : ">"), open ? el("span.muted", {}, "or command ") : null, open ? el("kbd", {}, ">") : null),
-      open ? el("button.bare", { type: "button", "aria-label": "Charts", title: "Charts (g)", onclick: openCharts }, icon("chart", 16)) : null,
+      open && !exported ? el("button.bare", { type: "button", "aria-label": "Charts", title: "Charts (g)", onclick: openCharts }, icon("chart", 16)) : null,
       el("button.bare", { type: "button", "aria-label": isDark() ? "Light theme" : "Dark theme", title: "Light or dark (l)", onclick: toggleTheme }, icon(isDark() ? "sun" : "moon", 16)),
       el("button.bare", { type: "button", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => openOverlay("help") }, icon("help", 16)),
-      open ? share() : null);
+      open && !exported ? share() : null);
   };
   const stops = [onSession(draw), subscribe(["recording", "theme"], draw)];
   return () => stops.forEach((stop) => stop());
+}
+
+function mark() {
+  const sign = icon("norm", 18);
+  sign.classList.add("brand-mark");
+  return sign;
 }
 
 function share() {

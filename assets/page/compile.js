@@ -1,7 +1,7 @@
 // Starting a compilation and following its job; a model with free dimensions first asks for them.
 
 import { forget, get, post, remove } from "../core/api.js";
-import { refresh } from "../core/session.js";
+import { refresh, returnTo } from "../core/session.js";
 import { state, update } from "../core/state.js";
 import { openOverlay } from "./overlays.js";
 
@@ -43,7 +43,8 @@ export async function openPath(path, shapes = null) {
 function started(request, answer) {
   if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
   const again = request.recording !== undefined;
-  update({ recording: answer.recording, ...(again ? {} : { at: 0, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
+  if (again) returnTo(state().at);
+  update({ recording: answer.recording, at: 0, ...(again ? {} : { selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
   if (answer.job) follow(answer.job);
   return answer;
 }

@@ -7,6 +7,7 @@ import { goTo, onSession } from "../core/session.js";
 import { state, subscribe } from "../core/state.js";
 import { palette } from "../graph/palette.js";
 import { compile, openPath } from "./compile.js";
+import { openOverlay } from "./overlays.js";
 import { coach } from "./coach.js";
 import { upload } from "./upload.js";
 
@@ -38,7 +39,7 @@ function doors(note, local) {
       el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them", files),
       local ? byPath : null),
     door("book", "Teach or learn", "Lessons that step through one idea each, and a page to try passes on your own graph.",
-      button("Write a graph", () => import("./overlays.js").then(({ openOverlay }) => openOverlay("editor")))),
+      button("Write a graph", () => openOverlay("editor"))),
   ];
 }
 

@@ -2,6 +2,7 @@
 
 import { address, get } from "../core/api.js";
 import { button, el, empty, failed, icon, loading, replace } from "../core/dom.js";
+import { exported } from "../core/inlined.js";
 import { goTo, onSession, session } from "../core/session.js";
 import { state, subscribe } from "../core/state.js";
 import { attempt } from "../page/compile.js";
@@ -85,7 +86,7 @@ function details(passes, row) {
   return el("div.details", {},
     el("div.facts", {}, rows.facts[row].map((fact) => el("span.fact", {}, fact))),
     rows.sentence[row] ? el("p", {}, rows.sentence[row]) : null,
-    rows.snapshot[row] > 0 && !rows.required[row] && rows.level[row] !== "kernels"
+    !exported && rows.snapshot[row] > 0 && !rows.required[row] && rows.level[row] !== "kernels"
       ? button(off ? "Run with it" : "Run without it", () => switchPass(rows.name[row], off), { kind: "small" }) : null);
 }
 

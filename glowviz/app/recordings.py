@@ -1,7 +1,9 @@
 """A Reader of a real recording: every payload of the page, answered from one SQLite file."""
 
+import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -32,6 +34,7 @@ from glowviz.compiler.recording.schema import RecordingProblem
 from glowviz.compiler.text import print_graph
 
 KEPT = 8
+WRITE_AHEAD = b"\x02\x02"  # bytes 18 and 19 of an SQLite file in write-ahead mode
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class RecordingReader:
         except RecordingProblem as problem:
             raise Problem(str(problem), remedy="Open the model again.", status=404) from problem
         self.notes = notes
+        self.live = False  # opened while its writer was at work
         self._job = job
         self.scenes = Scenes(self.recording)
 
@@ -108,7 +112,7 @@ class RecordingReader:
 
     def life(self, snapshot: int, name: str) -> Payload:
         if not name.startswith("fold:"):
-            return life_card.life(self.recording, snapshot, name)
+            return life_card.life(self.recording, snapshot, self._value(snapshot, name))
         scene = self.scenes.scene(snapshot, None, "blocks", (), False)
         boxes = scene["boxes"]
         at = boxes["name"].index(name) if name in boxes["name"] else None
@@ -118,11 +122,18 @@ class RecordingReader:
         card = life_card.block(boxes["title"][at], members, boxes["repeat"][at], self.recording, snapshot)
         return card | {"name": name}
 
+    def _value(self, snapshot: int, name: str) -> str:
+        """Return the value that a box stands for: inputs and outputs have boxes of their own."""
+        if name.startswith("output:"):
+            outputs = self.recording.outputs(min(snapshot, self.recording.last("graph") or 0))
+            return outputs.get(name.removeprefix("output:"), name)
+        return name.removeprefix("input:")
+
     def changes(self, snapshot: int) -> Payload:
         return changes.changes(self.recording, snapshot)
 
     def why(self, snapshot: int, name: str) -> Payload:
-        return why.why(self.recording, snapshot, name)
+        return why.why(self.recording, snapshot, self._value(snapshot, name))
 
     def text(self, snapshot: int) -> Payload:
         return ir_text.graph_text(self.recording, snapshot)
@@ -140,7 +151,7 @@ class RecordingReader:
         return kernels.kernel(self.recording, name)
 
     def values(self, snapshot: int, name: str) -> Payload:
-        return values.values(self.recording, snapshot, name)
+        return values.values(self.recording, snapshot, self._value(snapshot, name))
 
     def search(self, query: str) -> Payload:
         return search.search(self.recording, query)
@@ -169,11 +180,29 @@ class Shelf:
                           remedy="Open the model again.")
         key = (identifier, path.stat().st_ino)
         with self._lock:
-            reader = self._open.pop(key, None) or self._opened(identifier, path)
+            reader = self._open.pop(key, None)
+            if reader is None or (reader.live and self.job(identifier).state != "running"):
+                reader = self._opened(identifier, path)
             self._open[key] = reader
             while len(self._open) > KEPT:
                 self._open.popitem(last=False)
         return reader
 
     def _opened(self, identifier: str, path: Path) -> RecordingReader:
-        return RecordingReader(path, self.store.notes(identifier), lambda: self.job(identifier))
+        live = self.job(identifier).state == "running"
+        if not live:
+            _settle(path)
+        reader = RecordingReader(path, self.store.notes(identifier), lambda: self.job(identifier))
+        reader.live = live
+        return reader
+
+
+def _settle(path: Path) -> None:
+    """Make one plain file of a recording whose writer could not, because we were watching."""
+    with path.open("rb") as file:
+        waiting = file.read(20)[18:] == WRITE_AHEAD
+    if waiting:
+        connection = sqlite3.connect(path, timeout=0)
+        with suppress(sqlite3.OperationalError):  # another process watches too: then the last one does it
+            connection.execute("PRAGMA journal_mode=DELETE")
+        connection.close()

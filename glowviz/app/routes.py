@@ -1,5 +1,6 @@
 """Plain /api routes: bulk for the drawing modules, uploads as streams, jobs; nothing here draws or compiles."""
 
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def blueprint(services: Services) -> Blueprint:
     """Return all /api routes bound to these services."""
     api = Blueprint("api", __name__, url_prefix="/api")
     api.register_error_handler(CompilerProblem, refusal)
+    api.register_error_handler(sqlite3.OperationalError, _busy)
     _recording_routes(api, services)
     _upload_routes(api, services)
     _work_routes(api, services)
@@ -33,6 +35,12 @@ def blueprint(services: Services) -> Blueprint:
         raise Problem("Nothing answers at this address.", request.path, "an address of docs/payloads.md", status=404)
 
     return api
+
+
+def _busy(error: sqlite3.OperationalError) -> Response:
+    """Answer while the compiler writes what was asked for."""
+    what = "The recording is being written at this moment."
+    return refusal(Problem(what, str(error), remedy="Try again.", status=503))
 
 
 def _recording_routes(api: Blueprint, services: Services) -> None:

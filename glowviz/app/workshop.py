@@ -1,6 +1,7 @@
 """Compilations run as jobs in child processes; the same model with the same options is compiled once."""
 
 import json
+import sqlite3
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,8 @@ from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
 from glowviz.app.recordings import JobProgress
 from glowviz.app.store import Store, StoredModel, file_hash
+from glowviz.compiler.recording.reader import Recording
+from glowviz.compiler.recording.schema import RecordingProblem
 from glowviz.gallery import Card, cards
 from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument
 
@@ -120,11 +123,11 @@ class JobWorkshop:
     def _await_first_snapshot(self, job: Job, record: Path) -> None:
         """Wait until the recording can be opened; a job that ends before that is told as its Problem."""
         end = time.monotonic() + PATIENCE
-        while not record.exists() and time.monotonic() < end:
+        while not _has_snapshot(record) and time.monotonic() < end:
             if job.state.final:
                 break
             time.sleep(0.02)
-        if not record.exists() and job.state.final and job.problem is not None:
+        if job.state.final and job.problem is not None and not _has_snapshot(record):
             raise JobError(job.state, job.problem)
 
     def _result(self, function: str, arguments: dict[str, Any], limits: Limits) -> Any:
@@ -196,6 +199,22 @@ class JobWorkshop:
     def warm(self) -> None:
         """Compile the first card, so that one is ready when somebody clicks it."""
         self._open_card(cards()[0].name, {})
+
+
+def _has_snapshot(record: Path) -> bool:
+    """Return whether the compiler has written the imported graph."""
+    if not record.exists():
+        return False
+    try:
+        recording = Recording(record)
+    except RecordingProblem:  # the file is there, its tables are not yet
+        return False
+    try:
+        return len(recording) > 0
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        recording.close()
 
 
 def _options(request: Payload) -> Payload:

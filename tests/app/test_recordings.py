@@ -10,7 +10,6 @@ from glowviz.app.reader import SceneRequest
 from glowviz.app.recordings import JobProgress, RecordingReader
 from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
 from glowviz.compiler.recording.writer import Recorder, Step
-from glowviz.compiler.run_facts import append_times
 from glowviz.compiler.text import parse_graph
 
 TEXT = """
@@ -38,8 +37,7 @@ def opened(path: Path, job: str = "done", problem: dict[str, str] | None = None)
 @pytest.fixture(scope="module")
 def reader(tmp_path_factory: pytest.TempPathFactory) -> RecordingReader:
     path = tmp_path_factory.mktemp("run") / "small.glowrec"
-    executable = glowviz.compile(parse_graph(TEXT), target="interpreter", record=path, disable=("cse",))
-    append_times(str(path), executable, 1, 3)
+    glowviz.compile(parse_graph(TEXT), target="interpreter", record=path, disable=("cse",), measured_runs=3)
     return opened(path)
 
 
@@ -116,7 +114,7 @@ def test_life_tells_birth_change_and_end(reader: RecordingReader) -> None:
     assert all(not line["text"].endswith("..") for line in norm["paragraphs"] + gone["paragraphs"])
 
 
-@pytest.mark.parametrize("name", ["w", "x"])
+@pytest.mark.parametrize("name", ["w", "x", "input:x", "output:y"])
 def test_constants_and_inputs_have_cards_too(reader: RecordingReader, name: str) -> None:
     assert reader.life(0, name)["paragraphs"]
 
@@ -174,9 +172,19 @@ def test_search_finds_what_is_gone_and_takes_filters(reader: RecordingReader) ->
     assert reader.search("nobody")["name"] == []
 
 
-def test_literals_have_values_and_results_say_why_not(reader: RecordingReader) -> None:
+def test_values_of_literals_results_and_weights(reader: RecordingReader) -> None:
     assert "0.25" in reader.values(0, "p")["sample"]
-    assert "no values" in reader.values(0, "n")["missing"]
+    relu = reader.values(reader.snapshots() - 1, "r")
+    assert sum(relu["counts"]) == 4 * 8 * 8
+    assert ["smallest", "0"] in relu["stats"]
+    assert relu["type"].startswith("f32[1x4x8x8]")
+    assert "missing" in reader.values(0, "nobody")
+
+
+def test_the_error_is_known_after_every_pass(reader: RecordingReader) -> None:
+    at = snapshot_of(reader, "fold_batchnorm")
+    error = next(one for one in reader.numbers(at)["numbers"] if one["key"] == "error")
+    assert error["value"] == "0" or float(error["value"]) < 1e-5
 
 
 def test_a_cut_out_is_a_graph_again(reader: RecordingReader) -> None:

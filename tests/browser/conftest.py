@@ -91,19 +91,24 @@ class Tab:
         return folder / f"{name}.png"
 
 
-@pytest.fixture
-def tab(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Tab]:
-    """A fresh tab at 1400×900; at the end it must have no console error, no page error and no outside request."""
-    theme = getattr(request, "param", "light")
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme, reduced_motion="reduce")
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
+def watched(page: Page, address: str) -> Tab:
+    """Return a tab that notes console errors, page errors and requests to anywhere but `address`."""
     page.set_default_timeout(15_000)
     opened = Tab(page, address)
     note = opened.faults.append
     page.on("console", lambda message: note(message.text) if message.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: note(str(error)))
     page.on("request", lambda sent: None if sent.url.startswith((address, "data:", "blob:")) else note(sent.url))
+    return opened
+
+
+@pytest.fixture
+def tab(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Tab]:
+    """A fresh tab at 1400×900; at the end it must have no console error, no page error and no outside request."""
+    theme = getattr(request, "param", "light")
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme, reduced_motion="reduce")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    opened = watched(context.new_page(), address)
     yield opened
     context.close()
     assert not opened.faults

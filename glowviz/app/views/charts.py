@@ -82,7 +82,7 @@ def _roofline(made: go.Figure, recording: Recording, mode: str) -> None:
 
 
 def _passes(made: go.Figure, recording: Recording, mode: str) -> None:
-    """Nodes, bytes moved and live memory after each pass that changed something, in % of the model with its shapes bound."""
+    """Nodes, bytes moved and live memory after each pass that changed something, in % of the imported model."""
     steps = [step for step in recording.passes() if step["level"] != "program"]
     first = steps[min(1, len(steps) - 1)]
     for at, (key, title) in enumerate((("nodes", "nodes"), ("moved", "bytes moved"), ("peak", "live memory"))):

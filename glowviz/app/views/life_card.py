@@ -44,6 +44,7 @@ def life(recording: Recording, snapshot: int, name: str) -> Payload:
         "paragraphs": [*_born(events, version), *_changes(recording, events), *_now(recording, instruction)],
         "attributes": _attributes(version), "inputs": _inputs(recording, snapshot, version),
         "users": _users(recording, snapshot, version), "origin": list(version.origin),
+        "born": versions[0].born, "died": -1 if versions[-1].died >= ALIVE else versions[-1].died,
         "touched": sorted({event.snapshot for event in events if event.snapshot > 0}),
         "links": _links(instruction),
     }

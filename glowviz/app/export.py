@@ -1,0 +1,133 @@
+"""A recording as one HTML file: the page's own modules with the payloads inlined, no server, no Dash, no request."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+import glowviz
+from glowviz.app import theme
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload, SceneRequest
+from glowviz.app.recordings import JobProgress, RecordingReader
+from glowviz.compiler.recording.reader import Recording
+
+IDENTIFIER = "0" * 32  # the id that assets/standalone.js opens
+BUDGET = 8 << 20  # bytes of payloads; kernels' code stops when it is used up
+MOST_LIVES = 1500
+IMPORT = re.compile(r'(\bfrom\s+|\bimport\s*\(?\s*)"(\.{1,2}/[^"]+)"')
+
+
+def one_page(recording: Recording, title: str = "") -> str:
+    """Return the page: every state's picture and ledger, life cards, texts, memory, and as much code as fits."""
+    from glowviz.app.server import assets_folder
+
+    name = title or str(recording.meta.get("model", "model"))
+    reader = RecordingReader(recording.path, {"title": name}, lambda: JobProgress("done"))
+    assets = assets_folder()
+    payloads = orjson.dumps(collect(reader), option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
+    return PAGE.format(
+        title=_escaped(name), version=glowviz.__version__, css=theme.css() + style(assets),
+        marks=json.dumps(theme.marks()), payloads=payloads.replace("</", "<\\/"),
+        imports=json.dumps({"imports": modules(assets)}),
+    )
+
+
+PAGE = """<!DOCTYPE html>
+<html lang="en" data-theme="light">
+<head><meta charset="utf-8"><title>{title} · glowviz</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="glowviz {version}">
+<style>{css}</style>
+<script type="application/json" id="glowviz-marks">{marks}</script>
+<script type="application/json" id="glowviz-payloads">{payloads}</script>
+<script type="importmap">{imports}</script></head>
+<body><script type="module">import "glowviz/standalone.js";</script></body>
+</html>
+"""
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def style(assets: Path) -> str:
+    """Return all style sheets with the fonts inside, so that the file needs nothing beside it."""
+    sheets = "\n".join(path.read_text(encoding="utf-8") for path in sorted(assets.glob("*.css")))
+
+    def inline(found: re.Match[str]) -> str:
+        data = base64.b64encode((assets / found.group(1)).read_bytes()).decode()
+        return f"url(data:font/woff2;base64,{data})"
+
+    return re.sub(r"url\((fonts/[^)]+)\)", inline, sheets)
+
+
+def modules(assets: Path) -> dict[str, str]:
+    """Return an import map: every module by name, its text as a data address, its imports by name too."""
+    found = {}
+    for path in sorted(assets.rglob("*.js")):
+        inside = path.relative_to(assets)
+        if inside.name == "components.js":
+            continue
+        text = IMPORT.sub(lambda m, at=inside: f'{m.group(1)}"{_module_name(at, m.group(2))}"', path.read_text("utf-8"))
+        encoded = base64.b64encode(text.encode()).decode()
+        found[f"glowviz/{inside.as_posix()}"] = f"data:text/javascript;base64,{encoded}"
+    return found
+
+
+def _module_name(importer: Path, relative: str) -> str:
+    """Return the name of a module that `importer` imports by a relative address."""
+    parts: list[str] = list(importer.parent.parts)
+    for part in relative.split("/"):
+        if part == "..":
+            parts.pop()
+        elif part != ".":
+            parts.append(part)
+    return "glowviz/" + "/".join(parts)
+
+
+def collect(reader: RecordingReader) -> dict[str, Payload]:
+    """Return address → payload, in the addresses that the modules ask for."""
+    here = f"/api/r/{IDENTIFIER}"
+    found: dict[str, Any] = {f"{here}/{name}": getattr(reader, name)() for name in ("overview", "passes", "problems")}
+    rows = found[f"{here}/passes"]["rows"]
+    for at in range(reader.snapshots()):
+        base = f"base={at - 1}&" if at else ""
+        found[f"{here}/scene/{at}?{base}fold=blocks"] = reader.scene(SceneRequest(at, at - 1 if at else None))
+        found[f"{here}/numbers/{at}"] = reader.numbers(at)
+        if at:
+            found[f"{here}/changes/{at}"] = reader.changes(at)
+    last = reader.snapshots() - 1
+    for at in {0, reader.recording.last("graph") or 0}:
+        found[f"{here}/text/{at}"] = reader.text(at)
+    found[f"{here}/program"] = reader.program(last)
+    found[f"{here}/memory"] = reader.memory(last)
+    found[f"{here}/kernels"] = reader.kernels()
+    _lives(reader, found, here, last)
+    _code(reader, found, here)
+    found["states"] = {"count": len(rows["name"])}
+    return found
+
+
+def _lives(reader: RecordingReader, found: dict[str, Any], here: str, last: int) -> None:
+    """Add one life card per node that ever was; the modules ask for it whatever state is shown."""
+    names = [row["name"] for row in reader.recording.query("SELECT DISTINCT name FROM nodes ORDER BY rowid")]
+    for name in names[:MOST_LIVES]:
+        found[f"{here}/life?name={name}"] = reader.life(last, name)
+
+
+def _code(reader: RecordingReader, found: dict[str, Any], here: str) -> None:
+    left = BUDGET - sum(len(orjson.dumps(one, option=orjson.OPT_NON_STR_KEYS)) for one in found.values())
+    rows = found[f"{here}/kernels"]["rows"]
+    order = sorted(range(len(rows["name"])), key=lambda at: -(rows["ms"][at] or 0))
+    for name in dict.fromkeys(rows["name"][at] for at in order):
+        try:
+            code = reader.kernel(name)
+        except Problem:
+            continue
+        left -= len(orjson.dumps(code))
+        if left < 0:
+            return
+        found[f"{here}/kernel?name={name}"] = code

@@ -1,0 +1,155 @@
+"""The whole way: a file is opened, compiled in a child process, watched pass by pass, changed, and exported."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import onnx
+import pytest
+from onnx import TensorProto, helper
+from playwright.sync_api import Browser
+
+import glowviz
+from glowviz.app.export import one_page
+from glowviz.app.picture import svg
+from glowviz.app.server import create_app, make_web_server, real_services
+from glowviz.app.store import Store
+from glowviz.app.workshop import JobWorkshop
+from glowviz.compiler.text import parse_graph
+from tests.app.test_recordings import TEXT
+from tests.browser.conftest import Tab, watched
+
+pytestmark = pytest.mark.browser
+HOSTILE = [
+    "<img src=x onerror=alert(1)>", "__proto__", "![x](http://example.org/x.png)", "a\u202eb", "{{7*7}}", "\u0301" * 50,
+]
+
+
+@pytest.fixture(scope="module")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobWorkshop]:
+    made = JobWorkshop(Store(tmp_path_factory.mktemp("store")))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def address(workshop: JobWorkshop) -> Iterator[str]:
+    app = create_app(real_services(workshop.store, workshop))
+    server = make_web_server(app, "127.0.0.1", 0)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def model_file(path: Path, names: list[str]) -> Path:
+    """Write a chain of Relu nodes with these names, whose input leaves its length open."""
+    values = ["x", *(f"{name}/out" for name in names)]
+    nodes = [helper.make_node("Relu", [values[i]], [values[i + 1]], name=name) for i, name in enumerate(names)]
+    ports = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["length", 4]) for name in (values[0], values[-1])]
+    graph = helper.make_graph(nodes, "chain", ports[:1], ports[1:])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9), path)
+    return path
+
+
+def compiled(tab: Tab) -> None:
+    """Wait until the open model is compiled and timed."""
+    tab.until("window.glowviz.session().overview?.status === 'done'", 60)
+    tab.page.wait_for_selector("html[data-ready=true]")
+
+
+def test_a_text_model_is_opened_compiled_and_walked_through(tab: Tab, tmp_path: Path) -> None:
+    path = tmp_path / "small.glow"
+    path.write_text(TEXT)
+    tab.open(None)
+    tab.page.fill(".by-path input", str(path))
+    tab.page.click(".by-path button")
+    tab.until("window.glowviz.state().recording !== null", 60)
+    compiled(tab)
+    assert tab.page.locator(".pass").count() > 20
+    tab.page.evaluate("window.glowviz.update({at: window.glowviz.session().overview.snapshots - 1, dock: 'kernels'})")
+    tab.page.wait_for_selector(".table-row:not(.table-head)")
+    assert "s ±" in tab.page.inner_text(".number[data-key=time]")
+    tab.page.evaluate("window.glowviz.update({dock: 'llvm', dock2: 'asm'})")
+    tab.page.wait_for_selector(".dock-side:nth-child(2) .code-line")
+    assert "define" in tab.page.inner_text(".dock-side:first-child .code")
+    tab.picture("real-code")
+
+
+def test_a_pass_is_switched_off_and_the_place_kept(tab: Tab, tmp_path: Path) -> None:
+    path = tmp_path / "small.glow"
+    path.write_text(TEXT)
+    tab.open(None)
+    tab.page.fill(".by-path input", str(path))
+    tab.page.click(".by-path button")
+    tab.until("window.glowviz.state().recording !== null", 60)
+    compiled(tab)
+    first = tab.state("recording")
+    tab.page.locator(".pass[data-pass=fold_batchnorm]").first.click()
+    at = tab.state("at")
+    tab.page.get_by_text("Run without it").click()
+    tab.until(f"window.glowviz.state().recording !== '{first}'", 60)
+    compiled(tab)
+    tab.until(f"window.glowviz.state().at === {at}")
+    tab.until("document.querySelectorAll('.pass.off').length > 0")
+    tab.page.get_by_text("Run with it").click()
+    tab.until(f"window.glowviz.state().recording === '{first}'", 60)
+
+
+def test_an_upload_asks_for_its_length_and_hostile_names_stay_text(tab: Tab, tmp_path: Path) -> None:
+    path = model_file(tmp_path / "chain.onnx", HOSTILE)
+    tab.open(None)
+    title = tab.page.title()
+    tab.page.set_input_files("input[type=file]", path)
+    tab.page.wait_for_selector(".shapes, .failed", timeout=60_000)
+    tab.faults[:] = [fault for fault in tab.faults if "422" not in fault]
+    if tab.page.locator(".shapes").count():
+        tab.page.fill(".shapes input", "3")
+        tab.page.click(".shapes button[type=submit]")
+        tab.until("window.glowviz.state().recording !== null", 60)
+        compiled(tab)
+        for dock in ("text", "program", "memory", "kernels"):
+            tab.page.evaluate("dock => window.glowviz.update({dock})", dock)
+            tab.page.wait_for_timeout(100)
+        for node in tab.page.evaluate("window.glowviz.graph.nodes()"):
+            tab.page.evaluate("id => window.glowviz.graph.select(id)", node["id"])
+            tab.page.wait_for_timeout(60)
+    assert tab.page.evaluate("Object.keys(Object.prototype).length") == 0
+    assert tab.page.locator("img[src=x], a[href^='javascript:']").count() == 0
+    assert tab.page.title() == title
+    tab.picture("hostile")
+
+
+def test_a_file_that_is_no_model_is_refused_in_words(tab: Tab, tmp_path: Path) -> None:
+    path = tmp_path / "bad.onnx"
+    path.write_bytes(b"this is no protobuf" * 100)
+    tab.open(None)
+    tab.page.set_input_files("input[type=file]", path)
+    tab.page.wait_for_selector(".start-note .failed", timeout=60_000)
+    assert tab.page.inner_text(".start-note .failed .what")
+    tab.faults[:] = [fault for fault in tab.faults if "400" not in fault]
+
+
+def test_the_exported_page_works_from_a_file_without_any_request(browser: Browser, tmp_path: Path) -> None:
+    record, page_file = tmp_path / "small.glowrec", tmp_path / "small.html"
+    glowviz.compile(parse_graph(TEXT), target="interpreter", record=record)
+    recording = glowviz.open_recording(record)
+    page_file.write_text(one_page(recording), encoding="utf-8")
+    assert svg(recording, 0).count("<g>") == len(recording.nodes(0)) + 2  # input and output have boxes of their own
+    context = browser.new_context(viewport={"width": 1400, "height": 900})
+    tab = watched(context.new_page(), "file:")
+    tab.page.goto(page_file.as_uri())
+    tab.page.wait_for_selector("html[data-ready=true]")
+    tab.page.keyboard.press("n")
+    tab.until("window.glowviz.state().at > 0")
+    tab.page.evaluate("window.glowviz.graph.select('r')")
+    tab.page.wait_for_selector(".life")
+    tab.page.evaluate("window.glowviz.update({dock: 'memory', dock2: 'text'})")
+    tab.page.wait_for_selector(".memory-canvas")
+    tab.page.keyboard.press("/")
+    tab.page.keyboard.type("norm")
+    tab.page.wait_for_selector(".choice-row")
+    context.close()
+    assert not tab.faults
