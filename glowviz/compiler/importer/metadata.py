@@ -19,7 +19,12 @@ SCOPES = ("pkg.torch.onnx.name_scopes", "namespace")
 
 
 def finished(graph: Graph, source: Source, notes: Notes, guessed: tuple[str, ...]) -> Graph:
-    """The graph with display names and metadata."""
+    """The graph with display names and metadata.
+
+    Its metadata is plain data: file, file_bytes, producer, opsets (version by domain), ir_version, doc,
+    metadata_props, domains, onnx_nodes, weight_bytes, parameters, scopes (module path by origin name) and
+    findings (each a dict of kind, what, where, count, cost, do).
+    """
     protos = notes.protos
     given = {origin: (proto.name, proto.op_type) for origin, proto in protos.items()}
     told = _exported(protos)

@@ -199,11 +199,18 @@ class Nodes:
                 rename[name] = result
             else:
                 later.append((name, result))
-        yield from ((node, inner, site.origin) for node in nodes)
+        yield from ((node, inner, self._inner_origin(node, inner, site)) for node in nodes)
         for name, result in later:
             value = inner.value(name, self.sketch, site.where)
             if value is not None:
                 self.sketch.define(Identity(value), (result,), site.origin, site.where)
+
+    def _inner_origin(self, node: NodeProto, inner: Scope, site: Site) -> Origin:
+        """A node of a branch stands for itself where its name is its own; one of a function for the call."""
+        if inner.outer is None or not node.name or node.name in self.notes.protos:
+            return site.origin
+        self.notes.protos[node.name] = node
+        return Origin.of(node.name)
 
     def _show(self, site: Site, scope: Scope, reason: str) -> None:
         self.notes.add("opaque", site.origin.names[0], reason)

@@ -172,6 +172,14 @@ def batch_normalization(site: Site) -> Op:
     return plain(site)
 
 
+@quirk("GroupNormalization")
+def group_normalization(site: Site) -> Op:
+    """Before opset 21 scale and bias are per group."""
+    if site.version < 21:
+        raise NotTaken("its scale and bias are per group, not per channel")
+    return plain(site)
+
+
 @quirk("Cast")
 def cast(site: Site) -> Op:
     """Before opset 6 the element type is a text, `FLOAT`."""

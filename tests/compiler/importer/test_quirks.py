@@ -203,6 +203,29 @@ def test_form_with_free_batch(form: Form) -> None:
         np.testing.assert_array_equal(ours, same)
 
 
+@pytest.mark.parametrize(("one", "opset", "outputs"), [
+    (node("GroupNormalization", ["x", "g", "h"], ["y"], num_groups=2), 18, ["y"]),
+    (node("GroupNormalization", ["x", "s", "b"], ["y"], num_groups=2), 21, ["y"]),
+    (node("LayerNormalization", ["x", "l"], ["y", "m", "d"], axis=-1), 17, ["y", "m", "d"]),
+    (node("MeanVarianceNormalization", ["x"], ["y"], axes=[2, 3]), 13, ["y"]),
+    (node("Celu", ["x"], ["y"], alpha=2.0), 12, ["y"]),
+    (node("Shrink", ["x"], ["y"], lambd=0.3, bias=0.1), 9, ["y"]),
+    (node("ThresholdedRelu", ["x"], ["y"], alpha=0.4), 10, ["y"]),
+    (node("Upsample", ["x", "u"], ["y"]), 9, ["y"]),
+], ids=lambda v: v.op_type if isinstance(v, NodeProto) else None)
+def test_forms_that_may_be_written_out(one: NodeProto, opset: int, outputs: list[str]) -> None:
+    constants = {
+        "g": f32(1, 2), "h": f32(0.5, -1), "s": f32(1, 2, 3, 4), "b": f32(0, 1, 0, -1), "l": f32(1, 2, 3, 0.5),
+        "u": f32(1, 1, 2, 2),
+    }
+    proto = model([one], [value("x", (2, 4, 3, 4))], outputs, constants, opset)
+    x = np.random.default_rng(0).normal(size=(2, 4, 3, 4)).astype(np.float32)
+    graph = read(proto)
+    assert "Opaque" not in kinds(graph)
+    for ours, theirs in zip(by_us(graph, {"x": x}), by_runtime(proto, {"x": x}), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
 def test_absorbed_operands_leave_no_constants() -> None:
     proto = model([node("Squeeze", ["x", "a"], ["y"])], [value("x", (2, 1))], ["y"], {"a": i64(1)}, 13)
     assert not read(proto).constants

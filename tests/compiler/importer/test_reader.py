@@ -238,7 +238,7 @@ def branch(name: str, nodes: list[onnx.NodeProto], output: str) -> onnx.GraphPro
 
 
 def conditional(condition: np.ndarray | None) -> onnx.ModelProto:
-    then = branch("then", [node("Add", ["x", "k"], ["t"])], "t")
+    then = branch("then", [node("Add", ["x", "k"], ["t"], name="plus")], "t")
     other = branch("else", [node("Mul", ["x", "k"], ["e"]), node("Neg", ["e"], ["e2"])], "e2")
     one = node("If", ["c"], ["y"], name="if", then_branch=then, else_branch=other)
     constants = {"k": np.float32(3)} | ({} if condition is None else {"c": condition})
@@ -251,6 +251,7 @@ def test_a_branch_with_a_known_condition_is_inlined(condition: bool, expected: l
     graph = read(conditional(np.array(condition)))
     assert kinds(graph) == expected
     assert "c" not in graph.constants
+    assert [n.origin.names for n in graph][0] == ("plus",) if condition else ("if",)
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     np.testing.assert_array_equal(by_us(graph, {"x": x})[0], x + 3 if condition else -(x * 3))
 
