@@ -69,7 +69,9 @@ def _candidates(spec: GemmSpec, target: Target) -> Iterator[GemmSchedule]:
     most = -(-spec.n // target.vector_width)
     # a mask for the last columns of an uncopied B lives in a vector register, except with AVX-512
     masks = int(spec.b is not None and spec.n % target.vector_width > 0 and target.registers < 32)
-    widest = (target.registers - 2 - masks) // 2 if spec.in_blocks else target.registers // 2
+    widest = target.registers // 2
+    if spec.in_blocks:  # two sets of sums; without FMA the weights are loaded beside them
+        widest = (target.registers - 3 - masks) // (2 if target.has_fma else 3)
     for vectors in range(1, min(most, widest) + 1):
         limit = next((r for r in range(min(spec.m, 32), 0, -1) if fits(r, vectors, target, masks)), 0)
         for rows in {max(Cut(spec.m, r).sizes) for r in (limit, limit - 1, limit - 2) if r > 0}:

@@ -8,7 +8,6 @@ from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
 
-
 BLOCK = 128
 """Turns that are summed up before they are added to the total, where registers allow it."""
 
