@@ -258,7 +258,9 @@ def scaled_weights(op: Any, w: np.ndarray, scale: np.ndarray) -> np.ndarray:
     if w.ndim == 1:
         raise Keep("The weight is a vector: the product has no features.")
     wide = np.float64 if w.nbytes <= WIDE else w.dtype
-    return compact(np.multiply(w, factor.astype(wide), dtype=wide).astype(w.dtype))
+    scaled = np.empty(w.shape, w.dtype)
+    np.multiply(w, factor.astype(wide), out=scaled, dtype=wide, casting="same_kind")  # no wide copy of all weights
+    return compact(scaled)
 
 
 @graph_pass(
