@@ -207,6 +207,8 @@ def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tupl
     """Return the path to open in the browser; a model given on the command line is compiling by then."""
     if model is None:
         return "/"
+    if model.startswith("gallery:"):
+        return f"/?recording={workshop.compile({'gallery': model.removeprefix('gallery:')})['recording']}"
     made = workshop.open_path(Path(model), full_shapes=shapes)
     if "dims" in made:
         wanted = ", ".join(f"{dim['name']} of {dim['input']}" for dim in made["dims"])

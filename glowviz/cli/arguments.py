@@ -3,36 +3,67 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 from glowviz import __version__
-from glowviz.cli import commands, inspect, tables
+from glowviz.cli import checks, commands, exports, tables, text_filter
 from glowviz.compiler.problem import Problem
 
 Run = Callable[[argparse.Namespace], int | None]
 
 
+class Parser(argparse.ArgumentParser):
+    """Refuses with a Problem instead of its usage and an exit."""
+
+    def error(self, message: str) -> NoReturn:
+        raise Problem(message, self.prog, self._needed(), f"`{self.prog} --help` lists all it takes")
+
+    def _needed(self) -> str:
+        """What must be given, as a line to type."""
+        parts = [self.prog]
+        for action in self._actions:
+            if action.required or (not action.option_strings and action.nargs != "?"):
+                name = action.metavar if isinstance(action.metavar, str) else action.dest.upper()
+                parts.append(" ".join([*action.option_strings[:1], name]))
+        return " ".join(parts)
+
+
 def parser() -> argparse.ArgumentParser:
     """The parser of `glowviz`; every command sets `run`."""
-    top = argparse.ArgumentParser(prog="glowviz", description=TITLE, epilog=EPILOG)
+    top = Parser(prog="glowviz", description=TITLE, epilog=EPILOG, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"glowviz {__version__}")
     subparsers = top.add_subparsers(metavar="COMMAND", required=True)
     for name, (add, run) in COMMANDS.items():
         text = (run.__doc__ or "").strip()
-        one = subparsers.add_parser(name, help=text.split("\n")[0], description=text)
+        one = subparsers.add_parser(name, help=text.split("\n")[0], description=text, allow_abbrev=False)
         add(one)
         one.set_defaults(run=run)
     return top
 
 
 TITLE = "Opens any ONNX network, compiles it to machine code one pass at a time, and shows every step."
-EPILOG = "`glowviz MODEL` opens the app with a model; `glowviz` alone opens the gallery."
+EPILOG = "`glowviz MODEL` opens the app with a model; `glowviz` alone opens the gallery. " \
+         "Wherever a model may stand, gallery:NAME is one of the gallery."
+
+
+def with_command(given: list[str]) -> list[str]:
+    """Without a command the app opens: `glowviz MODEL` is `glowviz serve MODEL`; a mistyped command is told."""
+    if given and (given[0] in COMMANDS or given[0] in ("-h", "--help", "--version")):
+        return given
+    if given and not given[0].startswith("-") and not Path(given[0]).exists():
+        near = difflib.get_close_matches(given[0], COMMANDS, n=1)
+        if near:
+            raise Problem(f"There is no command {given[0]!r}", "glowviz", ", ".join(COMMANDS),
+                          f"Did you mean `glowviz {near[0]}`?")
+    return ["serve", *given]
 
 
 def _model(one: argparse.ArgumentParser) -> None:
-    one.add_argument("model", help="an .onnx or .glow file")
+    one.add_argument("model", help="an .onnx or .glow file, or gallery:NAME")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape,
                      help="bind the free dimensions of an input (may be given several times)")
     one.add_argument("--target", default="cpu", help="a name of `glowviz backends`")
@@ -42,6 +73,11 @@ def _model(one: argparse.ArgumentParser) -> None:
     one.add_argument("--option", action="append", default=[], metavar="fuse.max_inputs=2", type=option,
                      help="set an option of a pass")
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    _load(one)
+
+
+def _load(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--load", action="append", default=[], metavar="file.py", help="load ops and passes from a file")
 
 
 def _serve(one: argparse.ArgumentParser) -> None:
@@ -50,13 +86,14 @@ def _serve(one: argparse.ArgumentParser) -> None:
     one.add_argument("--port", type=int, default=8050)
     one.add_argument("--no-browser", action="store_true", help="do not open a browser window")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape)
-    one.add_argument("--load", action="append", default=[], metavar="file.py", help="load ops and passes from a file")
+    _load(one)
 
 
 def _compile(one: argparse.ArgumentParser) -> None:
     _model(one)
     one.add_argument("-o", "--output", required=True, metavar="RUN.glowrec", help="the recording to write")
-    one.add_argument("--time", type=int, default=0, metavar="RUNS", help="also time every kernel this often")
+    one.add_argument("--time", type=natural, default=0, metavar="RUNS",
+                     help="also run it so often: times of every kernel, the error after every pass, values")
 
 
 def _run(one: argparse.ArgumentParser) -> None:
@@ -67,8 +104,10 @@ def _run(one: argparse.ArgumentParser) -> None:
 
 def _opt(one: argparse.ArgumentParser) -> None:
     one.add_argument("file", help="a .glow file, or - for standard input")
-    one.add_argument("--passes", required=True, metavar="dce,fuse{max_inputs=2}")
-    one.add_argument("--target", default="cpu")
+    one.add_argument("--passes", required=True, metavar="dce,fuse{max_inputs=2}",
+                     help="passes in the order they run; irgen and plan_memory make a program and place it")
+    one.add_argument("--target", default="cpu", help="the machine that passes ask")
+    _load(one)
 
 
 def _bench(one: argparse.ArgumentParser) -> None:
@@ -82,13 +121,13 @@ def _bench(one: argparse.ArgumentParser) -> None:
 
 def _validate(one: argparse.ArgumentParser) -> None:
     _model(one)
-    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--seed", type=int, default=0, help="of the noise that is fed in")
 
 
 def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
     one.add_argument("--tolerance", type=float, default=1e-4, help="of max |value|")
-    one.add_argument("--save", metavar="cut.onnx", help="write the smallest broken part as ONNX")
+    one.add_argument("--save", metavar="cut.onnx", help="write the nodes around the rewrite as .onnx and .glow")
 
 
 def _diff(one: argparse.ArgumentParser) -> None:
@@ -98,9 +137,11 @@ def _diff(one: argparse.ArgumentParser) -> None:
 
 def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("recording", metavar="RUN.glowrec")
-    formats = "page.html|graph.svg|trace.json|optimised.onnx|graph.glow"
-    one.add_argument("-o", "--output", required=True, metavar=formats)
-    one.add_argument("--snapshot", type=int, help="which snapshot (default: the last that fits the format)")
+    one.add_argument("-o", "--output", required=True, metavar="OUT",
+                     help="page.html, graph.svg, trace.json, optimised.onnx or graph.glow: the ending decides")
+    one.add_argument("--snapshot", metavar="PASS", help="a pass or the number of a snapshot (0 = imported); "
+                                                        "default: the last graph")
+    one.add_argument("--weights", action="store_true", help="also write the .npz that makes a .glow file run again")
 
 
 def _table(one: argparse.ArgumentParser) -> None:
@@ -112,12 +153,12 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {
     "serve": (_serve, commands.serve),
     "compile": (_compile, commands.compile_model),
     "run": (_run, commands.run_model),
-    "opt": (_opt, commands.opt),
+    "opt": (_opt, text_filter.opt),
     "bench": (_bench, commands.bench),
-    "validate": (_validate, inspect.validate),
-    "bisect": (_bisect, inspect.bisect),
-    "diff": (_diff, inspect.diff),
-    "export": (_export, inspect.export),
+    "validate": (_validate, checks.validate),
+    "bisect": (_bisect, checks.bisect),
+    "diff": (_diff, checks.diff),
+    "export": (_export, exports.export),
     "ops": (_table, tables.ops),
     "passes": (_table, tables.passes),
     "backends": (_table, tables.backends),
@@ -132,37 +173,16 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
     return name, tuple(int(d) for d in dims.split("x") if d)
 
 
+def natural(text: str) -> int:
+    """A count: 0, 1, 2, …"""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no count: expected 0, 1, 2, …")
+    return int(text)
+
+
 def option(text: str) -> tuple[str, str, Any]:
     """`fuse.max_inputs=2`: pass, option, value (int, float, true/false or text)."""
     found = re.fullmatch(r"(\w+)\.(\w+)=(.*)", text)
     if found is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no option: expected PASS.OPTION=VALUE")
-    return found[1], found[2], plain(found[3])
-
-
-def plain(text: str) -> Any:
-    """A number or truth value where the text is one, else the text."""
-    words = {"true": True, "false": False, "none": None}
-    if text.lower() in words:
-        return words[text.lower()]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
-
-
-def pass_list(text: str) -> list[tuple[str, dict[str, Any]]]:
-    """`dce,fuse{max_inputs=2}` as pass names with their options."""
-    found: list[tuple[str, dict[str, Any]]] = []
-    rest = text.strip()
-    while rest:
-        match = re.match(r"(\w+)(?:\{([^}]*)\})?\s*(?:,\s*|$)", rest)
-        if match is None:
-            raise Problem(f"--passes {text!r} does not parse at {rest[:20]!r}", "--passes",
-                          "names like dce,fuse{max_inputs=2}")
-        pairs = (p.split("=", 1) for p in (match[2] or "").split(",") if "=" in p)
-        found.append((match[1], {k.strip(): plain(v.strip()) for k, v in pairs}))
-        rest = rest[match.end():]
-    return found
+    return found[1], found[2], text_filter.plain(found[3])

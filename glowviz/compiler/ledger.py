@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 import time
@@ -52,8 +53,11 @@ class Ledger:
         """Refuse switches and options that name no pass, and switching off what is required."""
         for name in (*self.disable, *self.options):
             if name not in PASSES:
-                near = ", ".join(sorted(PASSES))
-                raise PassProblem(f"there is no pass {name!r}; the passes are: {near}")
+                near = difflib.get_close_matches(name, PASSES, n=1)
+                meant = f"did you mean {near[0]!r}? " if near else ""
+                raise PassProblem(f"there is no pass {name!r}; {meant}The passes are: {', '.join(sorted(PASSES))}")
+        for name, given in self.options.items():
+            PASSES[name].check(given)
         for name in self.disable:
             if PASSES[name].required and name in names:
                 raise PassProblem(f"pass {name} cannot be switched off: later passes rely on what it makes")

@@ -89,11 +89,10 @@ def compile(
     refuse_unknown(precision, calibration)
     backend = backend_named(target, threads)
     record = record or os.environ.get("GLOWVIZ_RECORD") or None
-    recorder = Recorder(record, describe_run(source, backend, threads, disable, options)) if record else None
+    chosen = with_shapes(options, shapes)
+    recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
-    ledger = Ledger(
-        backend.target, recorder, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept
-    )
+    ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
     try:
         graph = optimize(import_graph(source, shapes, ledger), ledger, backend)
         program, plan = lower_to_program(graph, ledger, backend)

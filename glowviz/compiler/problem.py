@@ -16,7 +16,7 @@ class Problem(ValueError):
     def __str__(self) -> str:
         parts = [self.what, f"In {self.where}" if self.where else ""]
         parts += [f"Expected {self.expected}" if self.expected else "", self.do]
-        return " ".join(part if part.endswith(".") else part + "." for part in parts if part)
+        return " ".join(part if part.endswith((".", "?", "…")) else part + "." for part in parts if part)
 
 
 def told(name: str) -> str:

@@ -42,13 +42,21 @@ class Pass:
 
     def run(self, ir: Any, target: Target | None = None, **options: Any) -> tuple[Any, PassLog]:
         """The next IR and everything that was recorded on the way."""
-        unknown = set(options) - set(self.options)
-        if unknown:
-            known = ", ".join(self.options) or "none"
-            raise PassProblem(f"pass {self.name} has no option {sorted(unknown)[0]!r}; it has: {known}")
+        self.check(options)
         supplied = {"target": target} if self.wants_target else {}
         with logging_to(PassLog()) as log:
             return self.function(ir, **supplied, **options), log
+
+    def check(self, options: Mapping[str, Any]) -> None:
+        """Refuse options that the pass does not have, and values that are none of their kind."""
+        for name, value in options.items():
+            if name not in self.options:
+                known = ", ".join(self.options) or "none"
+                raise PassProblem(f"pass {self.name} has no option {name!r}; it has: {known}")
+            kind = self.options[name].kind
+            if kind in (int, bool, str) and type(value) is not kind:
+                raise PassProblem(f"option {name} of pass {self.name} is {value!r}: expected {kind.__name__}, "
+                                  f"such as {self.options[name].default!r}")
 
     @property
     def promise(self) -> str:

@@ -1,0 +1,149 @@
+"""Commands that check compilations: prove every pass, find the one that broke a result, compare two."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from glowviz.cli.sources import clear, compile_options, source, writable
+from glowviz.cli.tables import columns
+
+STAGE_TOLERANCE = 1e-6
+"""Of max |value|, for irgen and plan_memory: they move values, and numpy's BLAS sums up by alignment."""
+
+
+def validate(options: argparse.Namespace) -> int:
+    """Run the interpreter before and after every pass; exit status 1 when one breaks its promise."""
+    from glowviz.compiler.pipeline import snapshots
+    from glowviz.compiler.rewrite import PASSES
+    from glowviz.compiler.validate import compare, inputs_of
+
+    steps = snapshots(source(options.model), **compile_options(options))
+    clear(options)
+    feeds = inputs_of(bound(steps), options.seed)
+    rows: list[dict[str, Any]] = []
+    broken = 0
+    for (_, before), (name, after) in pairwise(steps):
+        if after is before or name == "bind_shapes":
+            continue
+        tolerance = PASSES[name].tolerance if name in PASSES else STAGE_TOLERANCE
+        difference = compare(before, after, feeds)
+        kept = difference.within(tolerance)
+        broken += not kept
+        promise = PASSES[name].promise if name in PASSES else f"equal within {STAGE_TOLERANCE:g} of max |value|"
+        rows.append({"pass": name, "found": str(difference), "promised": promise, "": "ok" if kept else "BROKEN"})
+    print(columns(rows))
+    return 1 if broken else 0
+
+
+def bound(steps: list[tuple[str, Any]]) -> Any:
+    """The first snapshot whose shapes are all bound."""
+    return next((ir for name, ir in steps if name == "bind_shapes"), steps[0][1])
+
+
+def bisect(options: argparse.Namespace) -> int:
+    """Find the first pass whose result is wrong, and the single rewrite in it; exit status 1 when there is one."""
+    from glowviz.compiler.pipeline import snapshots
+    from glowviz.compiler.validate import bisect_passes, inputs_of
+
+    saved = writable(options.save, "--save") if options.save else None
+    chosen = compile_options(options)
+    steps = snapshots(source(options.model), **chosen)
+    clear(options)
+    feeds = inputs_of(bound(steps), options.seed)
+    first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
+    bad = bisect_passes(steps[first:], feeds, options.tolerance)
+    if bad is None:
+        print(f"no pass changes a result by more than {options.tolerance:g} of its largest value")
+        return 0
+    print(f"{bad.name} is the first pass whose result is wrong: {bad.difference}")
+    before = steps[first + bad.position - 1][1]
+    _show_rewrite(bad.name, before, feeds, options, chosen["options"].get(bad.name, {}), saved)
+    return 1
+
+
+def _show_rewrite(
+    name: str, before: Any, feeds: Any, options: argparse.Namespace, settings: dict[str, Any], saved: Path | None
+) -> None:
+    """Print the one firing that does the harm, and save the nodes around it; say so where there is none to name."""
+    from glowviz.compiler.backends import backend_named
+    from glowviz.compiler.graph import Graph
+    from glowviz.compiler.rewrite import PASSES
+    from glowviz.compiler.validate import ValidationProblem, bisect_rewrites
+
+    if name not in PASSES or not PASSES[name].rules or not isinstance(before, Graph):
+        print(f"{name} has no rules, so there is no single rewrite to name")
+        return
+    target = backend_named(options.target, options.threads).target
+    try:
+        guilty = bisect_rewrites(before, PASSES[name], feeds, options.tolerance, target, settings)
+    except ValidationProblem as problem:
+        print(problem)
+        return
+    if guilty is None:
+        print(f"{name} alone keeps every result: it takes the passes before it to go wrong")
+        return
+    change = guilty.change
+    print(f"rewrite {guilty.number}: {change.rule} at %{change.anchor}: {change.reason}")
+    if saved is not None:
+        _save_cut(guilty.before, change.anchor, saved)
+
+
+def _save_cut(graph: Any, anchor: str, path: Path) -> None:
+    from glowviz.compiler.cutout import cut_out
+    from glowviz.compiler.exporter import ExportProblem, save
+    from glowviz.compiler.text import write_glow
+
+    part = cut_out(graph, anchor)
+    text = path.with_suffix(".glow")
+    beside = write_glow(text, part)
+    written = [str(text), *([str(beside)] if beside else [])]
+    try:
+        save(part, path)
+        written.insert(0, str(path))
+    except ExportProblem as problem:
+        print(f"not saved as ONNX: {problem}")
+    print(f"{', '.join(written)}: {len(part)} nodes around %{anchor}")
+
+
+def diff(options: argparse.Namespace) -> int:
+    """Compare two recordings pass by pass: nodes, work, memory, time."""
+    from glowviz.compiler.recording.reader import Recording
+
+    a, b = Recording(options.before), Recording(options.after)
+    print(columns([_pair(x, y) for x, y in _aligned(a.passes(), b.passes())]))
+    for label, key in (("model", "model"), ("target", "target"), ("switched off", "disabled"), ("plan", "plan")):
+        if a.meta.get(key) != b.meta.get(key):
+            print(f"{label}: {a.meta.get(key)} → {b.meta.get(key)}")
+    return 0
+
+
+def _aligned(
+    a: list[dict[str, Any]], b: list[dict[str, Any]]
+) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
+    """Rows of equal names side by side, in order."""
+    import difflib
+
+    names = [r["name"] for r in a], [r["name"] for r in b]
+    pairs: list[tuple[dict[str, Any] | None, dict[str, Any] | None]] = []
+    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes():
+        if tag == "equal":
+            pairs += list(zip(a[i1:i2], b[j1:j2], strict=True))
+        else:
+            pairs += [(row, None) for row in a[i1:i2]] + [(None, row) for row in b[j1:j2]]
+    return pairs
+
+
+def _pair(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, Any]:
+    def both(key: str, scale: float = 1.0, digits: int = 0) -> str:
+        cells = ["–" if r is None or r[key] is None else f"{r[key] / scale:.{digits}f}" for r in (a, b)]
+        return cells[0] if cells[0] == cells[1] else " → ".join(cells)
+
+    name = (a or b or {})["name"]
+    status = " → ".join("–" if r is None else r["status"] for r in (a, b))
+    return {
+        "pass": name, "status": status, "fired": both("fired"), "nodes": both("nodes"),
+        "GFLOP": both("flops", 1e9, 3), "MiB moved": both("moved", 2**20, 1), "peak MiB": both("peak", 2**20, 2),
+    }

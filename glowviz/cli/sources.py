@@ -1,0 +1,141 @@
+"""Where a command's input comes from and where its output goes: models, texts, arrays, checked before any work."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+
+from glowviz.compiler.problem import Problem
+
+GALLERY = "gallery:"
+"""`gallery:digit` names a model of the gallery wherever a model file may stand."""
+
+
+def compile_options(options: argparse.Namespace) -> dict[str, Any]:
+    """The keyword arguments of `glowviz.compile` that the shared options say; files of --load are loaded."""
+    load(options.load)
+    per_pass: dict[str, dict[str, Any]] = {}
+    for name, key, value in options.option:
+        per_pass.setdefault(name, {})[key] = value
+    return {
+        "shapes": dict(options.shape), "target": options.target, "threads": options.threads,
+        "precision": options.precision, "disable": tuple(options.disable), "options": per_pass,
+        "progress": progress(options),
+    }
+
+
+def progress(options: argparse.Namespace) -> Callable[[str], None]:
+    """One line on stderr that is written over; nothing with --quiet or when stderr is no terminal."""
+    if options.quiet or not sys.stderr.isatty():
+        return lambda _: None
+    return lambda text: print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+
+
+def clear(options: argparse.Namespace) -> None:
+    """Take the progress line away."""
+    progress(options)("")
+
+
+def load(paths: list[str]) -> None:
+    """Run files that add ops, passes or rules; each is a module of its own for as long as the process lives."""
+    import glowviz.compiler.pipeline  # noqa: F401  # what such a file adds stands beside what there is
+
+    for number, path in enumerate(paths):
+        spec = importlib.util.spec_from_file_location(f"glowviz_loaded_{number}", readable(path, "--load"))
+        if spec is None or spec.loader is None:
+            raise Problem(f"{path} is no Python file", "--load", "a file whose name ends in .py")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        try:
+            spec.loader.exec_module(module)
+        except Exception as fault:
+            raise Problem(f"{path} cannot be loaded: {type(fault).__name__}: {fault}", "--load",
+                          "a Python file that runs", f"See it alone: python {path}") from fault
+
+
+def model_path(path: str) -> str:
+    """The file of a model; a gallery model is built where it is missing."""
+    if not path.startswith(GALLERY):
+        return path
+    from glowviz.gallery import card
+
+    try:
+        return str(card(path.removeprefix(GALLERY)).path())
+    except KeyError as problem:
+        raise Problem(str(problem.args[0]), path, "gallery:NAME with one of these names") from None
+
+
+def source(path: str) -> Any:
+    """A model for the compiler: .glow files are parsed here, everything else is left to the importer."""
+    path = model_path(path)
+    return parsed(text_in(path), path) if path.endswith(".glow") else path
+
+
+def text_in(path: str) -> str:
+    """The text of a file, or of standard input for `-`."""
+    if path == "-":
+        return sys.stdin.read()
+    try:
+        return readable(path, "the command").read_text(encoding="utf-8")
+    except UnicodeDecodeError as problem:
+        raise Problem(f"{path} is no text: {problem.reason} at byte {problem.start}", path,
+                      "a graph or program in the printed form, in UTF-8",
+                      "An .onnx model is opened by its own name, not as .glow") from None
+
+
+def parsed(text: str, path: str, kind: str = "graph") -> Any:
+    """The Graph or Program of a text; contents named by hash are found beside the file or in the store."""
+    import glowviz.compiler.ops  # noqa: F401  # the parser needs every op class
+    from glowviz.compiler.text import Contents, TextProblem, parse_graph, parse_program
+    from glowviz.compiler.types import TypeProblem
+
+    contents = Contents(None if path == "-" else path)
+    try:
+        return parse_program(text, contents) if kind == "program" else parse_graph(text, contents)
+    except (TextProblem, TypeProblem) as problem:
+        raise Problem(str(problem), "standard input" if path == "-" else path, f"a {kind} in the printed form",
+                      "Correct the line; `glowviz opt --help` and docs/tour.md show the form") from None
+
+
+def arrays_in(path: str) -> Mapping[str, np.ndarray]:
+    """The arrays of an .npz file by name; nothing in it is ever executed."""
+    file = readable(path, "--inputs")
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (ValueError, EOFError, AttributeError, BadZipFile):
+        raise Problem(f"{path} is not an .npz file", "--inputs", "arrays by input name",
+                      "Write it with numpy.savez(file, input_name=array)") from None
+
+
+def readable(path: str, option: str) -> Path:
+    """The path of a file that is there and may be read."""
+    file = Path(path)
+    if not file.is_file():
+        what = "is a folder" if file.is_dir() else "is not there"
+        raise Problem(f"{path} {what}", option, "a file that can be read", "Check the path")
+    if not os.access(file, os.R_OK):
+        raise Problem(f"{path} may not be read by you", option, "a file that can be read", "Check its permissions")
+    return file
+
+
+def writable(path: str, option: str = "-o") -> Path:
+    """The path of a file that can be written; said before the work, not after it."""
+    file = Path(path)
+    folder = file.parent
+    if file.is_dir():
+        raise Problem(f"{path} is a folder", option, "the name of a file", f"Give one, such as {file / 'out'}")
+    if not folder.is_dir():
+        raise Problem(f"There is no folder {folder}", option, "a folder that exists", f"Make it: mkdir -p {folder}")
+    if not os.access(folder, os.W_OK) or (file.exists() and not os.access(file, os.W_OK)):
+        raise Problem(f"{path} may not be written by you", option, "a file that can be written",
+                      "Take another folder")
+    return file
