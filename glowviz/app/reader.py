@@ -97,7 +97,7 @@ class Reader(Protocol):
         ...
 
     def chart(self, kind: str, mode: str) -> object:
-        """Return a Plotly figure: kind is a key of views.charts.CHARTS, mode is light or dark."""
+        """Return a Plotly figure: kind is time, roofline or passes, mode is light or dark."""
         ...
 
     def problems(self) -> Payload:

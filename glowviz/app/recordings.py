@@ -14,7 +14,6 @@ from glowviz.app.scene import Scenes
 from glowviz.app.store import Store
 from glowviz.app.views import (
     changes,
-    charts,
     heat,
     ir_text,
     kernels,
@@ -157,6 +156,8 @@ class RecordingReader:
         return search.search(self.recording, query)
 
     def chart(self, kind: str, mode: str) -> object:
+        from glowviz.app.views import charts  # plotly takes a while to load, and the first page needs no chart
+
         return charts.figure(self.recording, kind, mode)
 
     def problems(self) -> Payload:

@@ -6,7 +6,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -77,7 +77,7 @@ class Store:
         self.recording_path(identifier).with_suffix(".json").write_text(json.dumps(notes), encoding="utf-8")
 
     @staticmethod
-    def recording_id(model_hash: str, options: dict[str, object]) -> str:
+    def recording_id(model_hash: str, options: Mapping[str, object]) -> str:
         """Return the id that the same model compiled with the same options always has."""
         text = json.dumps([model_hash, options], sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:32]

@@ -4,9 +4,11 @@ import json
 import sqlite3
 import time
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import glowviz
 from glowviz.app.glow_editor import run_passes
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
@@ -104,7 +106,7 @@ class JobWorkshop:
     def _start(self, main: str, files: dict[str, str], title: str, weights: str, options: Payload) -> Payload:
         options = {**DEFAULTS, **options}
         paths = [Path(main), *(Path(path) for _, path in sorted(files.items()))]
-        identifier = Store.recording_id(file_hash(paths), options)
+        identifier = Store.recording_id(file_hash(paths), options | {"compiler": _compiler()})
         record = self.store.recording_path(identifier)
         source = {"main": main, "files": files, "title": title, "weights": weights, "options": options}
         notes = self.store.notes(identifier)
@@ -199,6 +201,13 @@ class JobWorkshop:
     def warm(self) -> None:
         """Compile the first card, so that one is ready when somebody clicks it."""
         self._open_card(cards()[0].name, {})
+
+
+@cache
+def _compiler() -> str:
+    """Return what changes with the version and with every edit of the compiler: an older answer is no answer."""
+    stamps = [path.stat().st_mtime_ns for path in (Path(glowviz.__file__).parent / "compiler").rglob("*.py")]
+    return f"{glowviz.__version__} {len(stamps)} {max(stamps)}"
 
 
 def _has_snapshot(record: Path) -> bool:

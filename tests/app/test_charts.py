@@ -3,8 +3,7 @@
 import plotly.io
 import pytest
 
-from glowviz.app.callbacks.charts import chart
-from glowviz.app.views.charts import CHARTS
+from glowviz.app.callbacks.charts import CHARTS, chart
 from tests.app.fake_recording import RECORDING, fake_services
 from tests.app.test_recordings import reader  # noqa: F401  # the fixture of a real compilation
 
@@ -21,4 +20,4 @@ def test_a_callback_without_a_recording_says_so(tmp_path) -> None:
     services = fake_services(tmp_path)
     assert chart(services, {"recording": RECORDING}, "time")
     gone = chart(services, {"recording": "f" * 32}, "time")
-    assert "not on this server" in plotly.io.to_json(gone)
+    assert "not on this server" in str(gone)

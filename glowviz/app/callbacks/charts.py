@@ -1,13 +1,13 @@
 """The charts dialog: ids in (which recording, which chart, which theme), one small Plotly figure out."""
 
 import dash_mantine_components as dmc
-import plotly.graph_objects as go
 from dash import Dash, Input, Output, dcc, no_update
 from dash.development.base_component import Component
 
 from glowviz.app.problem import Problem
 from glowviz.app.services import Services
-from glowviz.app.views.charts import CHARTS
+
+CHARTS = {"time": "Where time goes", "roofline": "Work against traffic", "passes": "Along the passes"}
 
 
 def dialog() -> list[Component]:
@@ -40,5 +40,4 @@ def chart(services: Services, shown: dict[str, str] | None, kind: str) -> object
         reader = services.open_reader(str(shown.get("recording")))
         return reader.chart(kind, "dark" if shown.get("theme") == "dark" else "light")
     except Problem as problem:
-        made = go.Figure(layout={"template": None})
-        return made.add_annotation(text=problem.what, showarrow=False)
+        return {"data": [], "layout": {"annotations": [{"text": problem.what, "showarrow": False}]}}

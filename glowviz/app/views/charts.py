@@ -10,13 +10,12 @@ from glowviz.app import theme
 from glowviz.app.wording import median, spread
 from glowviz.compiler.recording.reader import Recording
 
-CHARTS = {"time": "Where time goes", "roofline": "Work against traffic", "passes": "Along the passes"}
 MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 MOST = 24
 
 
 def figure(recording: Recording, kind: str, mode: str = "light") -> go.Figure:
-    """Return chart `kind` (a key of CHARTS) in the colours of `mode`; raises KeyError for another kind."""
+    """Return chart `kind` (time, roofline or passes) in the colours of `mode`; raises KeyError for another kind."""
     draw = {"time": _time, "roofline": _roofline, "passes": _passes}[kind]
     made = go.Figure(layout={"template": None})
     draw(made, recording, mode)
