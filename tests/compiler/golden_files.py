@@ -1,6 +1,6 @@
-"""A golden file is a graph, and after each `--- pass` line the graph that the pass makes of it.
+"""A golden file is a graph or a program, and after each `--- pass` line what the pass makes of it.
 
-The comments before the graph: the first is the caption; `// keeps: …` is part of a reason that a pass must give for
+The comments before it: the first is the caption; `// keeps: …` is part of a reason that a pass must give for
 something it left alone; `// target: keeps=Relu+Conv orders=Conv:NCHW16c fuses=Conv width=16` describes the machine.
 `--- name{option=1}` starts from the first graph, `--- then name` from the section before.
 """
@@ -13,20 +13,26 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from glowviz.compiler import passes  # declares them
+from glowviz.compiler import passes, program_passes  # declares them
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.program import Program
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.rewrite import PASSES
 from glowviz.compiler.target import Target
-from glowviz.compiler.text import parse_graph, print_graph
+from glowviz.compiler.text import parse_graph, parse_program, print_graph, print_program
 
 ROOT = Path(__file__).parent.parent / "golden"
 SPEC = re.compile(r"(then )?(\w+)(?:\{(.*)\})?\Z")
 
 
+def printed(ir: Graph | Program) -> str:
+    """The text of either IR."""
+    return print_graph(ir) if isinstance(ir, Graph) else print_program(ir)
+
+
 @dataclass(frozen=True)
 class Section:
-    """One step: the line after `---` and the graph that stands below it."""
+    """One step: the line after `---` and the graph or program that stands below it."""
 
     spec: str
     text: str
@@ -37,13 +43,13 @@ class Step:
     """What really happened in one section."""
 
     name: str
-    before: Graph
-    after: Graph
+    before: Any
+    after: Any
     log: PassLog
 
     @property
     def changed(self) -> bool:
-        return print_graph(self.before) != print_graph(self.after)
+        return printed(self.before) != printed(self.after)
 
     @property
     def reasons(self) -> list[str]:
@@ -64,8 +70,9 @@ class GoldenFile:
         return self.head.split("\n")[0].removeprefix("//").strip()
 
     @property
-    def graph(self) -> Graph:
-        return parse_graph(self.head)
+    def first(self) -> Any:
+        """The Graph or Program it opens with."""
+        return (parse_program if re.search(r"^program @", self.head, re.MULTILINE) else parse_graph)(self.head)
 
 
 def read(text: str) -> GoldenFile:
@@ -81,13 +88,13 @@ def written(golden: GoldenFile, steps: list[Step]) -> str:
     """The text with every section as the passes make it now."""
     parts = [golden.head]
     for section, step in zip(golden.sections, steps, strict=True):
-        parts.append(f"--- {section.spec}\n{print_graph(step.after)}")
+        parts.append(f"--- {section.spec}\n{printed(step.after)}")
     return "\n".join(parts) + "\n"
 
 
 def run(golden: GoldenFile) -> list[Step]:
     """Run every section's pass."""
-    first = current = golden.graph
+    first = current = golden.first
     steps: list[Step] = []
     for section in golden.sections:
         found = SPEC.match(section.spec)
@@ -113,6 +120,7 @@ def _target(text: str) -> Target:
 
 
 def golden_paths() -> list[Path]:
-    """All golden files of graph passes."""
+    """All golden files."""
     assert passes.__name__
+    assert program_passes.__name__
     return sorted(path for path in ROOT.glob("*/*.glow") if path.parent.name in PASSES)

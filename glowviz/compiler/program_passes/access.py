@@ -26,7 +26,7 @@ class Access:
 
 
 def accesses(program: Program) -> dict[str, Access]:
-    """Root buffer to its accesses; a public output and a state's next content are read after the end."""
+    """Root buffer to its accesses; outputs, next contents, and states as they are left are read at the end."""
     found: dict[str, Access] = {name: Access() for name, b in program.buffers.items() if b.base is None}
     for position, statement in enumerate(program.body):
         if isinstance(statement, Instr):
@@ -35,9 +35,21 @@ def accesses(program: Program) -> dict[str, Access]:
             for name in (*statement.outs, *statement.scratch):
                 found[program.root(name).name].writes.append(position)
     end = len(program.body)
-    for name in (*(o.buffer for o in program.outputs), *program.updates.values()):
-        found[program.root(name).name].reads.append(end)
+    for name in leaving(program):
+        found[name].reads.append(end)
     return found
+
+
+def leaving(program: Program) -> set[str]:
+    """Root buffers whose content is needed after the run: outputs, next contents, and states nobody else renews."""
+    names = {program.root(name).name for name in (*(o.buffer for o in program.outputs), *program.updates.values())}
+    return names | {b.name for b in program.of_kind("state") if b.name not in program.updates}
+
+
+def lasts_until(program: Program, name: str) -> int:
+    """The statement that ends the life of a root buffer; one past the end for what nobody deallocates."""
+    marks = (k for k, s in enumerate(program.body) if isinstance(s, Dealloc) and s.buffer == name)
+    return next(marks, len(program.body) + 1)
 
 
 def renamed(statement: Statement, names: Mapping[str, str]) -> Statement:
@@ -64,7 +76,8 @@ def substitute(program: Program, names: Mapping[str, str]) -> Program:
         for name, b in program.buffers.items()
         if name not in final
     }
-    return program.evolve(buffers=buffers, body=body)
+    updates = {state: final.get(name, name) for state, name in program.updates.items()}
+    return program.evolve(buffers=buffers, body=body, updates=updates)
 
 
 def _end_of(name: str, names: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from glowviz.compiler.ops.memory import Copy
 from glowviz.compiler.program import Buffer, Instr, Program, Statement
-from glowviz.compiler.program_passes.access import accesses, fired, substitute, title
+from glowviz.compiler.program_passes.access import accesses, fired, kept, substitute, title
 from glowviz.compiler.rewrite import program_pass
 
 
@@ -28,6 +28,10 @@ def _unused_results(program: Program) -> Program:
 
 def _trimmed(instr: Instr, unread: set[str]) -> Instr:
     outs = list(instr.outs)
+    if len(outs) > 1 and outs[-1] not in unread and not unread.isdisjoint(outs):
+        name = next(o for o in outs if o in unread)
+        kept("drop_unused_result", title(instr), f"nothing reads %{name}, but %{outs[-1]} behind it is read, and only "
+             "the last results of an instruction can be left out", "a later result is read")
     while len(outs) > 1 and outs[-1] in unread:
         name = outs.pop()
         fired("drop_unused_result", title(instr), f"nothing reads %{name}", (name,), (title(instr),))
