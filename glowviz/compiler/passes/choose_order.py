@@ -11,6 +11,7 @@ from glowviz.compiler.ops import (
     BatchNormalization,
     Concat,
     Conv,
+    Fused,
     GlobalAveragePool,
     GlobalMaxPool,
     MaxPool,
@@ -111,6 +112,10 @@ def _wanted(edit: Edit, node: Node, orders: Orders) -> Iterator[tuple[str, Order
     order = orders.by_op.get(node.kind)
     if isinstance(op, Conv) and order is not None and _blockable(edit.type(op.x), order):
         yield from _for_conv(edit, node, order, orders)
+        return
+    if isinstance(op, Fused):
+        for operand, inner in zip(op.xs, op.body.inputs.values(), strict=True):
+            yield operand, inner.order, f"the body of {named(node)} reads %{operand} so"
         return
     common, why = _follows(edit, node, orders)
     for operand in dict.fromkeys(op.operands):

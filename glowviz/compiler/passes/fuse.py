@@ -103,6 +103,8 @@ def why_not(edit: Edit, heavy: Node) -> None:
     if not users:
         raise Miss(f"an element-wise op after {heavy.kind}", "the graph's output", heavy.name)
     taken = fused_heavy(users[0].op)
+    if taken is not None and heavy.name in taken.op.operands:
+        raise Miss(f"an element-wise op after {heavy.kind}", named(taken), taken.name)
     if taken is not None:
         raise Keep(f"%{heavy.name} goes into {named(users[0])}, whose one heavy op is {named(taken)}.")
     if not isinstance(users[0].op, Elementwise):
