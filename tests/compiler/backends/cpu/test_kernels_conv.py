@@ -141,3 +141,19 @@ def test_default_schedule(case: str, target: Target) -> None:
     schedule, why = choose(spec, target)
     assert why
     run(spec, schedule, target)
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
+@pytest.mark.parametrize("seed", range(6))
+def test_random_shapes(seed: int, target: Target) -> None:
+    rng = np.random.default_rng(seed)
+    k, d, s = (tuple(int(v) for v in rng.integers(1, top, size=2)) for top in (6, 3, 4))
+    group = int(rng.choice([1, 1, 2, 3]))
+    c, o = (int(rng.integers(1, 30)) * group for _ in range(2))
+    h, w = (int(rng.integers((k[i] - 1) * d[i] + 1, 26)) for i in (0, 1))
+    pads = tuple(int(v) for v in rng.integers(0, 3, size=4))
+    spec = make(
+        target, int(rng.integers(1, 3)), c, o, h, w, k, s, d, pads, group, ["", "add relu"][seed % 2],
+        extra_halo=seed % 3 % 2, plain=group == 1 and c <= 4,
+    )  # fmt: skip
+    run(spec, choose(spec, target)[0], target, seed)
