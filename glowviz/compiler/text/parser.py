@@ -39,6 +39,8 @@ class Parser:
     def __init__(self, text: str, payloads: Payloads | None) -> None:
         self.scan = Scanner(text)
         self.payloads = payloads
+        self.depth = 0
+        """Regions around the cursor."""
 
     def at_end(self) -> None:
         if self.scan.position < len(self.scan.text):
@@ -119,7 +121,7 @@ class Parser:
             if not scan.take(","):
                 break
         scan.expect("=")
-        cls = self._op_class(scan.word("an op's name"), OPS)
+        cls = self._op_class(scan.word("an op's name"), OPS | self._machine_ops())
         scan.expect("(")
         operands: list[str | None] = []
         while not scan.take(")"):
@@ -129,6 +131,10 @@ class Parser:
         op = self._op(cls, operands, self._attributes())
         label = scan.name() if scan.take("as") else ""
         return Node(op, tuple(results), tuple(types), self._origin(), label)
+
+    def _machine_ops(self) -> dict[str, type[Op]]:
+        """Ops that only backends know (packed products): regions of planned programs hold them."""
+        return {cls.__name__: cls for cls in INSTRUCTIONS.values()} if self.depth else {}
 
     def _op_class(self, name: str, known: Mapping[str, type[Op]]) -> type[Op]:
         if name not in known:
@@ -175,7 +181,10 @@ class Parser:
         if scan.peek("@"):
             return scan.order()
         if scan.peek("graph"):
-            return self.graph(Region)
+            self.depth += 1
+            region = self.graph(Region)
+            self.depth -= 1
+            return region
         if scan.take("type"):
             return scan.any_type()
         if scan.take("tensor"):
