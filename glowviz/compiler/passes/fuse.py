@@ -38,6 +38,8 @@ class Cone:
     nodes: dict[str, Node]
     heavy: Node | None = None
     refusals: dict[str, str] = field(default_factory=dict)
+    inputs: frozenset[str] = frozenset()
+    """Operands from outside, constants of one element aside: those stand in the code."""
 
 
 @rule(Op)
@@ -137,7 +139,7 @@ def _explained(edit: Edit, node: Node, wants_heavy: bool) -> Rewrite | None:
 
 def grow(edit: Edit, root: Node, limits: Limits) -> Cone:
     """All nodes that only the root needs, as far as one pass over memory can compute them."""
-    cone = Cone(root, {root.name: root})
+    cone = Cone(root, {root.name: root}, inputs=_operands(edit, root))
     if not _fits(edit, root, root, limits, cone):
         return cone
     waiting = _grow_elementwise(edit, cone, limits)
@@ -167,6 +169,7 @@ def _grow_elementwise(edit: Edit, cone: Cone, limits: Limits) -> list[Node]:
                 waiting[maker.name] = maker
             elif _may_join(edit, maker, cone, limits):
                 cone.nodes[maker.name] = maker
+                cone.inputs = _with(edit, cone, maker)
                 cone.refusals.pop(maker.name, None)
                 queue.append(maker)
     return list(waiting.values())
@@ -207,7 +210,7 @@ def _may_join(edit: Edit, node: Node, cone: Cone, limits: Limits) -> bool:
         return False
     if not _fits(edit, node, cone.root, limits, cone):
         return False
-    inputs = _inputs(edit, [*cone.nodes.values(), node])
+    inputs = _with(edit, cone, node)
     if len(inputs) > limits.max_inputs:
         cone.refusals[node.name] = (
             f"{named(node)} would make {len(inputs)} operands of one pass (max_inputs={limits.max_inputs})."
@@ -254,10 +257,13 @@ def larger_axes(small: Type, whole: Type) -> list[int]:
     return [axis + before for axis, size in enumerate(small.dims) if size != 1]
 
 
-def _inputs(edit: Edit, nodes: list[Node]) -> set[str]:
-    """Operands from outside, constants of one element aside: they stand in the code."""
-    made = {result for node in nodes for result in node.results}
-    return {o for node in nodes for o in node.op.operands if o not in made and not _is_number(edit, o)}
+def _with(edit: Edit, cone: Cone, node: Node) -> frozenset[str]:
+    """The operands from outside once the node is inside."""
+    return cone.inputs.difference(node.results) | _operands(edit, node)
+
+
+def _operands(edit: Edit, node: Node) -> frozenset[str]:
+    return frozenset(o for o in node.op.operands if not _is_number(edit, o))
 
 
 def _is_number(edit: Edit, value: str) -> bool:
