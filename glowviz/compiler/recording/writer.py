@@ -17,7 +17,7 @@ from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.rows import SEPARATOR
 from glowviz.compiler.recording.schema import ALIVE, create
 from glowviz.compiler.text.literals import payload_text, type_text
-from glowviz.compiler.text.printer import attributes_text, buffer_text, statement_text
+from glowviz.compiler.text.printer import INDENT, attributes_text, buffer_text, statement_text
 
 
 @dataclass
@@ -244,7 +244,7 @@ class Recorder:
         self._db.executemany(f"INSERT INTO {table} VALUES({', '.join('?' * columns)})", new)
 
     def _statement_row(self, statement: Statement, key: str, position: int, program: Program) -> tuple[Any, ...]:
-        text = statement_text(statement, program)
+        text = statement_text(statement, program, INDENT)
         head = (key, self.snapshot, ALIVE, float(position))
         if not isinstance(statement, Instr):
             kind = type(statement).__name__.lower()
@@ -294,7 +294,7 @@ class Recorder:
         return found
 
     def _attributes(self, op: Any) -> int | None:
-        text = attributes_text(op)
+        text = attributes_text(op, INDENT)
         if not text:
             return None
         ids = self._ids["attributes"]
