@@ -142,8 +142,8 @@ def _pair(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, Any]:
         return cells[0] if cells[0] == cells[1] else " → ".join(cells)
 
     name = (a or b or {})["name"]
-    status = " → ".join("–" if r is None else r["status"] for r in (a, b))
+    states = ["–" if r is None else r["status"] for r in (a, b)]
     return {
-        "pass": name, "status": status, "fired": both("fired"), "nodes": both("nodes"),
+        "pass": name, "status": " → ".join(dict.fromkeys(states)), "fired": both("fired"), "nodes": both("nodes"),
         "GFLOP": both("flops", 1e9, 3), "MiB moved": both("moved", 2**20, 1), "peak MiB": both("peak", 2**20, 2),
     }

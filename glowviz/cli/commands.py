@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -34,9 +36,16 @@ def compile_model(options: argparse.Namespace) -> int:
 
     started = time.process_time()
     output = writable(options.output)
-    executable = glowviz.compile(
-        source(options.model), record=output, measured_runs=options.time, **compile_options(options)
-    )
+    chosen = compile_options(options)
+    fresh = output.with_name(f".{output.name}.{os.getpid()}")  # what stands at `output` stays until there is a better
+    try:
+        executable = glowviz.compile(source(options.model), record=fresh, measured_runs=options.time, **chosen)
+        os.replace(fresh, output)
+    except Problem as problem:
+        kept = _keep_steps(fresh, output)
+        raise Problem(problem.what, problem.where, problem.expected, f"{problem.do}{kept}") from problem
+    finally:
+        fresh.unlink(missing_ok=True)
     clear(options)
     listing = executable.listing()
     hosts = [one.instruction for one in listing if not one.native]
@@ -44,6 +53,21 @@ def compile_model(options: argparse.Namespace) -> int:
     print(f"{output}: {len(listing)} instructions{note}, {output.stat().st_size / 2**20:.2f} MiB, "
           f"{time.process_time() - started:.2f} CPU-s", file=sys.stderr)
     return 0
+
+
+def _keep_steps(fresh: Path, output: Path) -> str:
+    """A compilation that failed on the way leaves its recording: the app shows the state before, and the fault."""
+    from glowviz.compiler.recording.reader import Recording
+    from glowviz.compiler.recording.schema import RecordingProblem
+
+    try:
+        steps = len(Recording(fresh))
+    except (RecordingProblem, sqlite3.Error):
+        steps = 0
+    if not steps:
+        return ""
+    os.replace(fresh, output)
+    return f" (The steps before it: glowviz {output})"
 
 
 def run_model(options: argparse.Namespace) -> int:
