@@ -35,6 +35,29 @@ class CompileProblem(Problem):
         self.args = (stage, what, where, expected, do)  # all of them, so that it survives pickling
 
 
+def refuse_uncompilable(graph: Graph) -> None:
+    """CompileProblem that names every operator that can only be looked at, and every size unknown until run time."""
+    opaque = [node for node in graph if node.kind == "Opaque"]
+    if opaque:
+        listed = "; ".join(f"{node.op.op_type} ({', '.join(node.origin.names) or node.name})" for node in opaque[:20])
+        more = f" and {len(opaque) - 20} more" if len(opaque) > 20 else ""
+        plural = "operator" if len(opaque) == 1 else "operators"
+        raise CompileProblem(
+            "irgen", f"{len(opaque)} {plural} cannot be compiled, only looked at: {listed}{more}", graph.name,
+            "operators of `glowviz ops` in a form that fixes all sizes", "Replace them or cut them out of the model.",
+        )
+    sized = [f"%{r} of {n.kind}" for n in graph for r, t in zip(n.results, n.types, strict=True) if not _static(t)]
+    if sized:
+        raise CompileProblem(
+            "irgen", f"the size of {', '.join(sized[:5])} is only known when the model runs", graph.name,
+            "sizes that follow from the inputs' shapes", "Cut the model before these values, or fix their sizes.",
+        )
+
+
+def _static(type_: Any) -> bool:
+    return bool(getattr(type_, "static", False))
+
+
 @dataclass
 class Ledger:
     """Runs passes over one IR value after the other; `recorder` (optional) keeps every step."""

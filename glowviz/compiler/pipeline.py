@@ -17,7 +17,7 @@ from glowviz.compiler.backends.base import Backend, Executable
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.importer import read_model
 from glowviz.compiler.irgen import irgen
-from glowviz.compiler.ledger import Ledger
+from glowviz.compiler.ledger import Ledger, refuse_uncompilable
 from glowviz.compiler.measure import measure
 from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.program import MemoryPlan, Program
@@ -186,6 +186,7 @@ def lower_to_program(graph: Graph, ledger: Ledger, backend: Backend) -> tuple[Pr
 
 
 def _irgen(graph: Graph, backend: Backend) -> tuple[Program, PassLog]:
+    refuse_uncompilable(graph)
     with logging_to(PassLog()) as log:
         return irgen(graph, target=backend.target), log
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from glowviz.compiler.graph import Node
+from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops.base import Elementwise, Op
 from glowviz.compiler.ops.elementwise import Add, Div, Mul, Sub
+from glowviz.compiler.recording.records import log
 from glowviz.compiler.rewrite.edit import Build, Edit
-from glowviz.compiler.rewrite.rules import Keep
+from glowviz.compiler.rewrite.rules import Keep, Rule, apply
 from glowviz.compiler.types import Type
 
 
@@ -69,9 +70,10 @@ def same(edit: Edit, a: str | None, b: str | None) -> bool:
     """Two values that are one, are computed by equal ops, or are equal constants of one element."""
     if a == b:
         return True
-    first, second = edit.op(a), edit.op(b)
+    first, second = edit.maker(a or ""), edit.maker(b or "")
     if first is not None and second is not None:
-        return first.pure and first == second
+        places = first.results.index(a), second.results.index(b)  # the halves of one Split are not the same value
+        return first.op.pure and first.op == second.op and places[0] == places[1]
     left, right = splat(edit, a), splat(edit, b)
     return left is not None and left == right and edit.type(a or "") == edit.type(b or "")
 
@@ -193,6 +195,14 @@ def ready(edit: Edit, node: Node) -> bool:
     """All shapes around a node are bound and in plain order: the rule may compute with them."""
     types = (*node.types, *(edit.type(o) for o in node.op.operands))
     return all(t.static and t.order is None for t in types)
+
+
+def apply_if(graph: Graph, rules: tuple[Rule, ...], *kinds: type[Op]) -> Graph:
+    """Apply rules whose pattern needs one of these ops somewhere: most graphs have none, and a look is cheap."""
+    if any(isinstance(node.op, kinds) for node in graph):
+        return apply(graph, rules)
+    log().tried += len(graph)
+    return graph
 
 
 def is_op(edit: Edit, value: str | None, *kinds: type[Op]) -> bool:
