@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from glowviz.compiler.rewrite import PASSES, Edit
+from glowviz.compiler.passes.fold_swish import fold_swish
+from glowviz.compiler.rewrite import Edit
 from glowviz.compiler.rewrite.facts import same
 from glowviz.compiler.text import parse_graph
 from glowviz.compiler.validate import compare
@@ -27,6 +28,6 @@ def test_two_results_of_one_node_are_not_the_same_value() -> None:
 
 def test_the_gate_of_a_glu_is_no_swish() -> None:
     graph = parse_graph(GLU)
-    after, _ = PASSES["fold_swish"].run(graph)
+    after, _ = fold_swish.run(graph)
     assert after is graph
     assert compare(graph, after).exact
