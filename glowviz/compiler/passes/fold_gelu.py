@@ -6,8 +6,18 @@ from math import pi, sqrt
 
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Add, Erf, Gelu, Mul, Pow, Tanh
-from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import is_splat, named, only_user, product_terms, same, sides, splat, sum_terms
+from glowviz.compiler.rewrite import Edit, Keep, Rewrite, graph_pass, rule
+from glowviz.compiler.rewrite.facts import (
+    apply_if,
+    is_splat,
+    named,
+    only_user,
+    product_terms,
+    same,
+    sides,
+    splat,
+    sum_terms,
+)
 
 CLOSE = 1e-3
 """Relative difference up to which a constant counts as the one of the formula: files round √2 to 1.4142."""
@@ -117,4 +127,4 @@ def _folded(edit: Edit, node: Node, x: str, approximate: str, inner: tuple[Node 
 @graph_pass(rules=(erf_gelu, tanh_gelu), tolerance=1e-3)
 def fold_gelu(graph: Graph) -> Graph:
     """0.5 · x · (1 + Erf(x / √2)) -> Gelu(x); the form with tanh -> Gelu(x, approximate="tanh")."""
-    return apply(graph, fold_gelu.rules)
+    return apply_if(graph, fold_gelu.rules, Erf, Tanh)

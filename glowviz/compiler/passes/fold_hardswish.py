@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Add, Clip, Div, HardSigmoid, HardSwish, Mul
-from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import constant_side, is_splat, product_terms, same, sides
+from glowviz.compiler.rewrite import Edit, Keep, Rewrite, graph_pass, rule
+from glowviz.compiler.rewrite.facts import apply_if, constant_side, is_splat, product_terms, same, sides
 
 CLOSE = 1e-4
 """Relative difference up to which a constant counts as 1/6: files round it to 0.16667."""
@@ -74,4 +74,4 @@ def _clipped_sum(edit: Edit, value: str) -> tuple[str, tuple[Node, ...]] | None:
 @graph_pass(rules=(clip_hardswish, clip_hardsigmoid, hardsigmoid_times_x), tolerance=2e-4)
 def fold_hardswish(graph: Graph) -> Graph:
     """x · Clip(x + 3, 0, 6) / 6 -> HardSwish(x); Clip(x + 3, 0, 6) / 6 -> HardSigmoid(x)."""
-    return apply(graph, fold_hardswish.rules)
+    return apply_if(graph, fold_hardswish.rules, Clip, HardSigmoid)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Mish, Mul, Sigmoid, Softplus, Swish, Tanh
-from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
-from glowviz.compiler.rewrite.facts import constant_side, only_user, same, shortest, sides, users_text
+from glowviz.compiler.rewrite import Edit, Keep, Rewrite, graph_pass, rule
+from glowviz.compiler.rewrite.facts import apply_if, constant_side, only_user, same, shortest, sides, users_text
 
 
 @rule(Mul)
@@ -43,4 +43,4 @@ def softplus_tanh_times_x(edit: Edit, node: Node) -> Rewrite | None:
 @graph_pass(rules=(sigmoid_times_x, softplus_tanh_times_x), tolerance=1e-6)
 def fold_swish(graph: Graph) -> Graph:
     """x · Sigmoid(α · x) -> Swish(x, α); x · Tanh(Softplus(x)) -> Mish(x)."""
-    return apply(graph, fold_swish.rules)
+    return apply_if(graph, fold_swish.rules, Sigmoid, Tanh)

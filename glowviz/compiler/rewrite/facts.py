@@ -205,10 +205,6 @@ def apply_if(graph: Graph, rules: tuple[Rule, ...], *kinds: type[Op]) -> Graph:
     return graph
 
 
-def is_op(edit: Edit, value: str | None, *kinds: type[Op]) -> bool:
-    return isinstance(edit.op(value), kinds)
-
-
 @dataclass
 class Terms:
     """A product (or sum) written as a tree of Mul and Div (Add and Sub), taken apart: values and one number."""
