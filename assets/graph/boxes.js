@@ -149,7 +149,7 @@ function texts(context, scene, box, look, pill) {
   // The shape alone where op and shape do not fit, and nothing where that leaves too little of the name.
   const choices = [key, key.split("  ").pop(), ""].map((text) => [text, text ? context.measureText(text).width : 0]);
   context.font = "600 12px Inter";
-  const needed = Math.min(context.measureText(scene.title[box]).width, room * 0.55);
+  const needed = Math.min(context.measureText(scene.title[box]).width, room * (look.number(box) ? 0.3 : 0.55));
   const [detail, detailWidth] = choices.find(([, width]) => needed + width + 8 <= room) || choices[2];
   const title = cut(context, scene.title[box], room - (detailWidth ? detailWidth + 8 : 0));
   const words = { key, title, detail, detailWidth };

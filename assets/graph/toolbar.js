@@ -5,6 +5,7 @@ import { rowOf, stepPass } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { MODES } from "./colour.js";
 
+const MOST_UNFOLDED = 40;
 const FOLDS = [["blocks", "Blocks"], ["scopes", "Name scopes"], ["none", "Nothing"]];
 
 export function toolbar(view) {
@@ -32,8 +33,9 @@ export function toolbar(view) {
     },
     zoom: (k) => { zoom.textContent = `${Math.round(k * 100)} %`; },
     show: (scene, look, colours) => {
+      const changed = [...scene.solid].filter((box) => scene.kind[box] === 1 && scene.changed[box] > 0);
       replace(legend, look.missing ? el("span.muted", {}, look.missing) : look.entries.map((entry) => legendEntry(entry, colours)));
-      replace(chips, crumbs(scene), scene.hidden.map((one) => hiddenChip(one)), folded(scene));
+      replace(chips, crumbs(scene), scene.hidden.map((one) => hiddenChip(one)), unfoldChanged(scene, changed), folded());
     },
   };
 }
@@ -65,7 +67,23 @@ function hiddenChip({ what, count }) {
     icon("eye", 12), `${count.toLocaleString("en-US")} ${count === 1 ? what.replace(/s$/, "") : what} ${shown ? "shown" : "hidden"}`);
 }
 
-function folded(scene) {
+// Unfolds changed blocks from the top until 40 boxes have come; the rest stays folded and is counted.
+function unfoldChanged(scene, changed) {
+  if (!changed.length) return null;
+  const all = changed.reduce((sum, box) => sum + scene.changed[box], 0);
+  const names = [];
+  let boxes = 0, shown = 0;
+  for (const box of changed) {
+    if (names.length && boxes + scene.inside[box] > MOST_UNFOLDED) break;
+    boxes += scene.inside[box];
+    shown += scene.changed[box];
+    names.push(scene.name[box]);
+  }
+  const label = shown < all ? `Unfold ${shown} of ${all} changes` : "Unfold changed";
+  return button(label, () => update({ opened: [...state().opened, ...names] }), { kind: "chip" });
+}
+
+function folded() {
   const { opened } = state();
   if (!opened.length) return null;
   return button(`Fold ${opened.length} again`, () => update({ opened: [] }), { kind: "chip" });

@@ -1,6 +1,6 @@
 // The .glow editor: type a graph, choose passes; text, picture and reasons follow.
 
-import { post } from "../core/api.js";
+import { get, post } from "../core/api.js";
 import { el, empty, failed, replace } from "../core/dom.js";
 import { palette } from "../graph/palette.js";
 import { colouring } from "../graph/colour.js";
@@ -26,7 +26,19 @@ export function editor(body, { text = EXAMPLE, passes = "arithmetic, eliminate_n
   const result = el("pre.mono.result"), reasons = el("div.reasons"), canvas = el("canvas");
   const picture = el("div.editor-picture", {}, canvas);
   let timer = 0, turn = 0, scene = null;
-  replace(body, el("div.editor", {}, el("div.column", {}, el("label.row", {}, "Passes", names), source),
+  const examples = el("select", { "aria-label": "Worked example", onchange: () => take(Number(examples.value)) }, el("option", { value: -1 }, "Worked examples"));
+  let found = [];
+  get("/api/glow/examples").then((answer) => {
+    found = answer.examples;
+    examples.append(...found.map((one, i) => el("option", { value: i }, `${one.passes.split("{")[0]}: ${one.caption}`)));
+  }, () => { examples.hidden = true; });
+  const take = (i) => {
+    if (!found[i]) return;
+    source.value = found[i].text;
+    names.value = found[i].passes;
+    run();
+  };
+  replace(body, el("div.editor", {}, el("div.column", {}, examples, el("label.row", {}, "Passes", names), source),
     el("div.column", {}, el("h3", {}, "After"), result, el("h3", {}, "Reasons"), reasons), picture));
   function later() {
     clearTimeout(timer);
@@ -35,11 +47,12 @@ export function editor(body, { text = EXAMPLE, passes = "arithmetic, eliminate_n
   async function run() {
     const mine = (turn += 1);
     try {
-      const answer = await post("/api/glow", { text: source.value, passes: names.value.split(",").map((name) => name.trim()).filter(Boolean) });
+      const answer = await post("/api/glow", { text: source.value, passes: names.value.split(/,(?![^{]*\})/).map((name) => name.trim().replace(/^then /, "")).filter(Boolean) });
       if (mine !== turn) return;
       result.textContent = answer.text;
       replace(reasons, answer.reasons.length ? answer.reasons.map((line) => el("p.fact-line", {}, line)) : empty("Nothing changed."));
       scene = answer.scene ? buildScene(answer.scene) : null;
+      picture.hidden = !scene;
       paint();
     } catch (error) {
       if (mine === turn) replace(reasons, failed(error));

@@ -3,7 +3,8 @@
 import { el, empty } from "../core/dom.js";
 import { table } from "../core/keys.js";
 import { goTo, session } from "../core/session.js";
-import { update } from "../core/state.js";
+import { exported } from "../core/inlined.js";
+import { state, update } from "../core/state.js";
 import { MODES } from "../graph/colour.js";
 import { chooser } from "./chooser.js";
 import { DOCK_TABS } from "./dock.js";
@@ -26,6 +27,13 @@ export function paletteOverlay(body, { close }) {
   show("");
 }
 
+function saves() {
+  const { recording, at } = state();
+  const save = (what, label) => ({ group: "Save", label, run: () => { location.assign(`/api/r/${recording}/${what}`); } });
+  if (exported) return [];
+  return [save("page.html", "This run as one HTML page"), save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
+}
+
 function commands() {
   const { passes } = session();
   const keyed = table().filter((binding) => !binding.when || binding.when({ target: document.body }))
@@ -38,6 +46,7 @@ function commands() {
   const more = [
     { group: "Model", label: "Open another model", run: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
     { group: "Model", label: "Try passes on a graph", run: () => openOverlay("editor") },
+    ...(passes ? saves() : []),
     ...(passes ? [{ group: "Model", label: "Compile again with other settings", run: () => openOverlay("settings") }] : []),
   ];
   return [...keyed, ...views, ...colours, ...more, ...rows];

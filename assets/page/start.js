@@ -4,41 +4,45 @@ import { get } from "../core/api.js";
 import { button, el, empty, failed, icon, loading, replace } from "../core/dom.js";
 import { bytes } from "../core/format.js";
 import { goTo, onSession } from "../core/session.js";
-import { state, subscribe } from "../core/state.js";
+import { state, subscribe, update } from "../core/state.js";
 import { palette } from "../graph/palette.js";
 import { compile, openPath } from "./compile.js";
 import { openOverlay } from "./overlays.js";
 import { coach } from "./coach.js";
 import { upload } from "./upload.js";
 
+let first = ""; // the gallery's first card, which the first door opens
+
 export function mountStart(element) {
   const gallery = el("div.gallery");
   const note = el("div.start-note", { "aria-live": "polite" });
+  const recent = el("div.recent");
   let local = true;
   const draw = () => {
     const open = Boolean(state().recording);
     element.hidden = open;
     if (open) { replace(element); return; }
     document.documentElement.dataset.ready = "true";
-    replace(element, el("div.start-page", {}, el("div.doors", {}, doors(note, local), note), el("div.gallery-side", {}, el("h2", {}, "Gallery"), gallery)));
+    replace(element, el("div.start-page", {}, el("div.doors", {}, doors(note, local, recent), note), el("div.gallery-side", {}, el("h2", {}, "Gallery"), gallery)));
     load(gallery, note);
+    loadRecent(recent);
   };
   get("/api/health", { fresh: true }).then((health) => { local = health.local; draw(); }, draw);
   wireDrop(note);
   return subscribe(["recording"], draw);
 }
 
-function doors(note, local) {
+function doors(note, local, recent) {
   const files = el("input.sr", { type: "file", multiple: true, accept: ".onnx,.pb,.glow,.data,.bin,.weights", "aria-label": "Model files", onchange: () => send([...files.files], note) });
   const path = el("input.field", { type: "text", placeholder: "/path/to/model.onnx", "aria-label": "Path of a model on this machine", spellcheck: "false" });
   const byPath = el("form.by-path", { onsubmit: (event) => { event.preventDefault(); attempt(note, () => openPath(path.value)); } }, path, el("button.button", { type: "submit" }, "Open"));
   return [
-    door("play", "Watch a compiler think", "A 12-node network, every pass in turn, with the arrow keys. 90 seconds.",
-      button("Start", () => openCard("cnn12", note, true), { kind: "primary" })),
+    door("play", "Watch a compiler think", "A small network on which every pass has something to do. Press n for the next one. 90 seconds.",
+      button("Start", () => openCard(first, note, true), { kind: "primary" })),
     door("file", "Open your model", "Drop an .onnx file anywhere, with its data files if it has any.",
       el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them", files),
-      local ? byPath : null),
-    door("book", "Teach or learn", "Lessons that step through one idea each, and a page to try passes on your own graph.",
+      local ? byPath : null, recent),
+    door("book", "Teach or learn", "Type a graph or take a worked example, choose passes, and watch text, picture and reasons follow.",
       button("Write a graph", () => openOverlay("editor"))),
   ];
 }
@@ -51,10 +55,19 @@ async function load(gallery, note) {
   replace(gallery, loading("Reading the gallery"));
   try {
     const { cards } = await get("/api/gallery", { fresh: true });
+    first = cards.length ? cards[0].id : "";
     replace(gallery, cards.length ? cards.map((card) => galleryCard(card, note)) : empty("The gallery is empty."));
   } catch (error) {
     replace(gallery, failed(error, () => load(gallery, note)));
   }
+}
+
+async function loadRecent(recent) {
+  const { recordings } = await get("/api/recordings", { fresh: true }).catch(() => ({ recordings: [] }));
+  if (!recordings.length) { replace(recent); return; }
+  replace(recent, el("h4", {}, "Recent"), recordings.slice(0, 5).map((one) => el("button.port", {
+    type: "button", onclick: () => update({ recording: one.id, at: 0, selected: null, tab: "overview" }, { push: true }),
+  }, el("span", {}, one.title || "a recording"), el("span.muted", {}, one.bound))));
 }
 
 function galleryCard(card, note) {
@@ -62,8 +75,8 @@ function galleryCard(card, note) {
   requestAnimationFrame(() => thumb(canvas, card.picture));
   return el("button.gallery-card", { type: "button", dataset: { card: card.id }, onclick: () => openCard(card.id, note) },
     canvas, el("strong", {}, card.title),
-    el("span.muted", {}, `${card.nodes.toLocaleString("en-US")} nodes${card.compiled ? " · compiled" : ""}`),
-    el("span.weights", {}, card.weights), el("span", {}, card.answers));
+    el("span.muted", {}, `${card.nodes.toLocaleString("en-US")} nodes · ${card.weights} weights${card.compiled ? " · compiled" : ""}`),
+    el("span", {}, card.answers));
 }
 
 // A card's picture: [x, y, w, h, family] per box, drawn to fit.

@@ -4,7 +4,7 @@ import { address, get } from "../core/api.js";
 import { button, el, empty, failed, icon, loading, replace } from "../core/dom.js";
 import { exported } from "../core/inlined.js";
 import { goTo, onSession, session } from "../core/session.js";
-import { state, subscribe } from "../core/state.js";
+import { state, subscribe, update } from "../core/state.js";
 import { attempt } from "../page/compile.js";
 
 const SIGNS = { failed: "cross", running: "play", off: "minus" };
@@ -65,8 +65,11 @@ function passRow(passes, row, touched) {
   const start = session().overview?.first_change === at && state().at === 0;
   const line = el(`div.pass.${kind}${shown ? ".shown" : ""}`, {
     role: "option", tabindex: shown ? 0 : -1, "aria-selected": String(shown), "aria-disabled": at < 0 ? "true" : null,
-    title: rows.facts[row].join("  "), dataset: { pass: rows.name[row], at },
-    onclick: (event) => { if (at >= 0 && !event.target.closest("button")) goTo(at); },
+    title: `${rows.facts[row].join("  ")}\nShift-click compares the shown state with this one`, dataset: { pass: rows.name[row], at },
+    onclick: (event) => { if (at < 0 || event.target.closest("button")) return;
+      if (event.shiftKey) update({ base: at === state().at ? null : at, colour: "Change" });
+      else goTo(at);
+    },
   },
   el("div.line", {},
     el("span.ordinal", {}, SIGNS[kind] ? icon(SIGNS[kind], 12) : at > 0 ? String(at) : ""),

@@ -1,6 +1,8 @@
 // The life card: from the ONNX node to the measured microseconds, one fact per line.
 
 import { address } from "../core/api.js";
+import { exported } from "../core/inlined.js";
+import { openOverlay } from "../page/overlays.js";
 import { button, el, icon, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { goTo } from "../core/session.js";
@@ -21,7 +23,7 @@ function card(life) {
       el("h3", {}, life.title, el("span.muted", {}, ` · ${life.op}`), life.gone ? el("span.chip.gone", {}, "gone") : null),
       life.type ? el("p.mono.muted", {}, life.type) : null,
       life.paragraphs.map(paragraph)),
-    links(life.links || {}),
+    links(life.links || {}, life.name, !life.gone && life.op !== "block"),
     attributes(life.attributes), neighbours("Inputs", life.inputs), neighbours("Used by", life.users),
     life.origin.length ? el("section", {}, el("h4", {}, "From ONNX"), el("p.origin", {}, life.origin.map((name) => el("span.chip.mono", {}, name)))) : null);
 }
@@ -31,11 +33,19 @@ function paragraph({ text, snapshot }) {
   return el("p.fact-line", {}, text, " ", el("button.go", { type: "button", title: "Show this state", onclick: () => goTo(snapshot, { selected: state().selected }) }, icon("right", 11)));
 }
 
-function links({ instruction, kernel, buffer }) {
+// Opens the graph around a node in the editor, where passes can be tried on it.
+async function editPart(name) {
+  const path = address(state().recording, `cutout/${state().at}`, { name });
+  const response = await fetch(path);
+  if (response.ok) openOverlay("editor", { text: await response.text() });
+}
+
+function links({ instruction, kernel, buffer }, name, editable) {
   const open = (dock, dock2 = null) => update({ dock, dock2 });
   const made = [
     kernel ? button("LLVM IR and assembly", () => open("llvm", "asm"), { kind: "small" }) : null,
     instruction !== null && instruction !== undefined ? button("Instruction", () => open("program"), { kind: "small" }) : null,
+    !exported && editable ? button("Edit this part", () => editPart(name), { kind: "small" }) : null,
     buffer ? button("Memory", () => open("memory"), { kind: "small" }) : null,
   ].filter(Boolean);
   return made.length ? el("section.links", {}, made) : null;

@@ -1,50 +1,112 @@
 """Passes run on the text of a graph: text, picture and reasons for the .glow editor."""
 
+import ast
+import re
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
 from glowviz.app.theme import CHANGE_INDEX, family_index
 from glowviz.app.wording import shape_of
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.program import Program
 from glowviz.compiler.recording.records import Change
+from glowviz.compiler.rewrite import PassProblem
+from glowviz.compiler.target import Target
 from glowviz.layouts import Stub, place
 
 LONGEST = 200_000
 """Characters of text that are parsed while somebody types."""
 
 
+def worked_examples() -> list[dict[str, str]]:
+    """Return the golden tests as {passes, caption, text}: what to run, what it shows, and the graph before it."""
+    package = Path(str(resources.files("glowviz")))
+    installed, beside = package / "golden", package.parent / "tests" / "golden"
+    folder = installed if installed.is_dir() else beside
+    return [_example(path) for path in sorted(folder.glob("*/*.glow"))]
+
+
+def _example(path: Path) -> dict[str, str]:
+    head, *sections = re.split(r"^--- *", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    caption = head.split("\n")[0].removeprefix("//").strip()
+    passes = sections[0].split("\n")[0].strip() if sections else path.parent.name
+    return {"passes": passes, "caption": caption or path.stem, "text": head.strip() + "\n"}
+
+
 def run_passes(text: str, passes: list[str]) -> Payload:
-    """Return {text, reasons, scene} after `passes`; raises Problem with the place of an error."""
+    """Return {text, reasons, scene} after `passes` (each `name` or `name{option=1}`); scene is None for a program.
+
+    A comment `// target: fuses=Conv keeps=Relu orders=Conv:NCHW16c width=16` describes the machine.
+    Raises Problem with the place of an error.
+    """
     import glowviz.compiler.ops
-    import glowviz.compiler.passes  # noqa: F401  # registers ops and passes
-    from glowviz.compiler.text import TextProblem, parse_graph, print_graph
+    import glowviz.compiler.passes
+    import glowviz.compiler.program_passes  # noqa: F401  # registers ops and passes
+    from glowviz.compiler.text import TextProblem, print_graph, print_program
 
     if len(text) > LONGEST:
         raise Problem("This text is too long to follow while typing.", expected=f"at most {LONGEST:,} characters",
                       remedy="Save it as a .glow file and open that.")
     try:
-        before = parse_graph(text)
-    except TextProblem as problem:
+        before = _parsed(text)
+        after, changes, lines = _run(before, passes, _target(text))
+    except (TextProblem, PassProblem) as problem:
         raise Problem(str(problem), "the text", "a graph in the printed form", "Correct the line.") from problem
-    after, changes, lines = _run(before, passes)
+    if isinstance(after, Program) or isinstance(before, Program):
+        return {"text": print_program(after), "reasons": lines, "scene": None}
     return {"text": print_graph(after), "reasons": lines, "scene": _scene(before, after, changes)}
 
 
-def _run(graph: Graph, passes: list[str]) -> tuple[Graph, list[Change], list[str]]:
+def _parsed(text: str) -> Graph | Program:
+    from glowviz.compiler.text import parse_graph, parse_program
+
+    return parse_program(text) if re.search(r"^program @", text, re.MULTILINE) else parse_graph(text)
+
+
+def _run(ir: Any, passes: list[str], target: Target) -> tuple[Any, list[Change], list[str]]:
     from glowviz.compiler.rewrite import PASSES
-    from glowviz.compiler.verify import verify_graph
+    from glowviz.compiler.verify import verify_graph, verify_program
 
     changes: list[Change] = []
     lines: list[str] = []
-    for name in passes:
-        if name not in PASSES or PASSES[name].level == "program":
-            known = ", ".join(sorted(one.name for one in PASSES.values() if one.level != "program"))
-            raise Problem(f"There is no graph pass “{name}”.", "the list of passes", known, "Take one of these.")
-        graph, log = PASSES[name].run(graph, None)
-        verify_graph(graph)
+    for spec in passes:
+        name, options = _spec(spec)
+        known = sorted(one.name for one in PASSES.values() if (one.level == "program") == isinstance(ir, Program))
+        if name not in known:
+            what = f"There is no pass “{name}” for this text."
+            raise Problem(what, "the list of passes", ", ".join(known), "Take one of these.")
+        ir, log = PASSES[name].run(ir, target, **options)
+        verify_program(ir) if isinstance(ir, Program) else verify_graph(ir)
         changes += log.changes
         lines += [f"{name}: {change.reason or change.rule}" for change in log.changes]
         lines += [f"{name} left %{one.anchor}: {one.reason}" for group in log.groups.values() for one in group.examples]
-    return graph, changes, lines
+    return ir, changes, lines
+
+
+def _spec(spec: str) -> tuple[str, dict[str, Any]]:
+    """Take `fuse{max_inputs=2}` apart; the values are literals."""
+    found = re.fullmatch(r"\s*(\w+)\s*(?:\{(.*)\})?\s*", spec)
+    if found is None:
+        raise Problem(f"“{spec}” is no pass.", "the list of passes", "name or name{option=1}")
+    pairs = (pair.split("=", 1) for pair in re.split(r",(?![^(\[{]*[)\]}])", found.group(2) or "") if "=" in pair)
+    try:
+        return found.group(1), {key.strip(): ast.literal_eval(value.strip()) for key, value in pairs}
+    except (ValueError, SyntaxError) as error:
+        raise Problem(f"An option of {found.group(1)} is no value: {error}.", spec, "name{option=1}") from error
+
+
+def _target(text: str) -> Target:
+    """Return the machine that a comment in the text describes."""
+    found = re.search(r"^// target: *(.*)$", text, re.MULTILINE)
+    facts = dict(pair.split("=", 1) for pair in (found.group(1) if found else "").split() if "=" in pair)
+    parts = (part.partition(":") for part in facts.get("orders", "").split("+") if part)
+    keeps, fuses = (frozenset(filter(None, facts.get(key, "").split("+"))) for key in ("keeps", "fuses"))
+    width = int(facts["width"]) if facts.get("width", "").isdigit() else 16
+    return Target("editor", vector_width=width, keeps=keeps, fuses=fuses,
+                  orders=tuple((op, name) for op, _, name in parts))
 
 
 def _scene(before: Graph, after: Graph, changes: list[Change]) -> Payload:

@@ -96,6 +96,18 @@ class Reader(Protocol):
         """Return names of all snapshots that match, removed ones included."""
         ...
 
+    def page(self) -> str:
+        """Return the whole run as one HTML file."""
+        ...
+
+    def picture(self, snapshot: int) -> str:
+        """Return one state as SVG."""
+        ...
+
+    def content(self) -> bytes:
+        """Return the recording's file."""
+        ...
+
     def chart(self, kind: str, mode: str) -> object:
         """Return a Plotly figure: kind is time, roofline or passes, mode is light or dark."""
         ...

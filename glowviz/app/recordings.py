@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from glowviz.app.picture import svg
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, SceneRequest
 from glowviz.app.scene import Scenes
@@ -154,6 +155,17 @@ class RecordingReader:
 
     def search(self, query: str) -> Payload:
         return search.search(self.recording, query)
+
+    def page(self) -> str:
+        from glowviz.app.export import one_page  # it is made of a reader's answers, so it knows this module
+
+        return one_page(self.recording, self.notes.get("title", ""))
+
+    def picture(self, snapshot: int) -> str:
+        return svg(self.recording, min(snapshot, self.recording.last("graph") or 0))
+
+    def content(self) -> bytes:
+        return self.recording.path.read_bytes()
 
     def chart(self, kind: str, mode: str) -> object:
         from glowviz.app.views import charts  # plotly takes a while to load, and the first page needs no chart

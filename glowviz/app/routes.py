@@ -9,6 +9,7 @@ from flask import Blueprint, Response, request
 
 import glowviz
 from glowviz.app.answers import answer, refusal
+from glowviz.app.glow_editor import worked_examples
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.services import Services, Workshop
@@ -79,7 +80,27 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
         saved = {"Content-Disposition": "attachment; filename=cutout.glow"}
         return Response(text, mimetype="text/plain", headers=saved)
 
+    _save_routes(api, reader)
     at_snapshot("scene", lambda found, i: found.scene(_scene_request(found, i)))
+
+
+def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
+    def saved(body: str | bytes, kind: str, name: str) -> Response:
+        return Response(body, mimetype=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
+
+    @api.get("/r/<identifier>/page.html")
+    def page(identifier: str) -> Response:
+        return saved(reader(identifier).page(), "text/html", "glowviz.html")
+
+    @api.get("/r/<identifier>/recording.glowrec")
+    def recording(identifier: str) -> Response:
+        return saved(reader(identifier).content(), "application/octet-stream", "run.glowrec")
+
+    @api.get("/r/<identifier>/picture/<int:snapshot>")
+    def picture(identifier: str, snapshot: int) -> Response:
+        found = reader(identifier)
+        _check_snapshot(found, snapshot)
+        return saved(found.picture(snapshot), "image/svg+xml", "graph.svg")
 
 
 def _check_snapshot(found: Reader, snapshot: int) -> None:
@@ -154,8 +175,12 @@ def _work_routes(api: Blueprint, services: Services) -> None:
 
     @api.get("/recordings")
     def recordings() -> Response:
-        last = services.store.recordings()[:20]
-        return answer({"recordings": [{"id": name, "used": path.stat().st_mtime} for name, path in last]})
+        rows = []
+        for name, path in services.store.recordings()[:20]:
+            notes = services.store.notes(name)
+            shown = {"title": notes.get("title", ""), "bound": notes.get("bound", "")}
+            rows.append({"id": name, "used": path.stat().st_mtime, **shown})
+        return answer({"recordings": rows})
 
     @api.post("/compile")
     def compile_model() -> Response:
@@ -184,6 +209,10 @@ def _job_routes(api: Blueprint, workshop: Workshop) -> None:
     def cancel_job(identifier: str) -> Response:
         workshop.cancel(checked(identifier))
         return answer({})
+
+    @api.get("/glow/examples")
+    def examples() -> Response:
+        return answer({"examples": worked_examples()})
 
     @api.post("/glow")
     def glow() -> Response:

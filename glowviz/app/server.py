@@ -2,6 +2,7 @@
 
 import ipaddress
 import secrets
+import signal
 import socket
 import sys
 import threading
@@ -186,6 +187,7 @@ def serve(
     secret = f"{'&' if '?' in path else '?'}token={token}" if token else ""
     print(f"glowviz runs on {address}{secret}", file=sys.stderr)
     threading.Thread(target=_warm, args=(workshop,), daemon=True).start()
+    signal.signal(signal.SIGTERM, _interrupt)
     if browser:
         threading.Timer(0.3, webbrowser.open, [address + secret]).start()
     try:
@@ -196,6 +198,11 @@ def serve(
         server.server_close()
         workshop.close()
     return 0
+
+
+def _interrupt(number: int, frame: object) -> None:
+    """Make an end by SIGTERM as orderly as one by Ctrl-C: jobs must not outlive the app."""
+    raise KeyboardInterrupt
 
 
 def real_services(store: Store, workshop: JobWorkshop, local: bool = True) -> Services:

@@ -116,7 +116,10 @@ class JobWorkshop:
         record.unlink(missing_ok=True)
         job = self.pool.submit("glowviz.app.work:compile_recording", {
             "main": main, "files": files, "record": str(record), "options": options, "load": self.load}, COMPILING)
-        notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source)}
+        bound = ", ".join("×".join(map(str, dims)) for dims in options["shapes"].values())
+        off = f"without {', '.join(options['disable'])}" if options["disable"] else ""
+        notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source),
+                 "bound": " · ".join(filter(None, (bound, off)))}
         self.store.note(identifier, notes)
         self._await_first_snapshot(job, record)
         self.store.evict(keep=frozenset({identifier}))

@@ -235,6 +235,15 @@ class FakeReader:
                 "born": [0] * len(names), "died": [4] * len(names), "where": ["gone in fuse (pass 5)"] * len(names),
                 "level": ["graph"] * len(names), "total": len(names), "scopes": []}
 
+    def page(self) -> str:
+        return "<!DOCTYPE html>"
+
+    def picture(self, snapshot: int) -> str:
+        return "<svg/>"
+
+    def content(self) -> bytes:
+        return b"SQLite"
+
     def chart(self, kind: str, mode: str) -> object:
         return {"data": [{"type": "bar", "x": [1, 2], "y": [3, 4]}], "layout": {"title": {"text": kind}}}
 

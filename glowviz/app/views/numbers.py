@@ -123,8 +123,8 @@ def _nodes(recording: Recording, steps: list[dict[str, Any]], snapshot: int) -> 
 def _error(steps: list[dict[str, Any]], snapshot: int) -> Payload:
     errors = [step["error"] for step in steps[: snapshot + 1] if step["error"] is not None]
     if errors:
-        return number("error", "Error", digits(max(errors), 1), second="of max |value|, against the reference",
-                      tip="Largest difference to the interpreter's results so far.")
+        return number("error", "Error", digits(max(errors), 1), second="of max |value|",
+                      tip="Largest difference so far to the interpreter's results on seeded random inputs.")
     bounds = {step["promise"] for step in steps[1 : snapshot + 1] if step["fired"] and step["promise"]}
     if snapshot and bounds <= {"exactly equal"}:
         return number("error", "Error", "–", why="not measured; every pass so far promises exactly equal results")
