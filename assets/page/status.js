@@ -29,7 +29,7 @@ function progress(job) {
       el("button.bare", { type: "button", onclick: () => update({ dock: "problems" }) }, "What to do"));
   }
   const share = job.total ? job.done / job.total : 0;
-  return el("span.job", {}, `job: ${job.stage || "waiting"}${job.total ? ` ${job.done}/${job.total}` : ""} `,
+  return el("span.job", {}, `job: ${job.stage || "waiting"}${job.total === 100 ? ` ${job.done} %` : job.total ? ` ${job.done}/${job.total}` : ""} `,
     el("span.track", {}, el("span.fill", { style: { width: `${Math.round(share * 100)}%` } })),
     el("button.bare", { type: "button", onclick: cancelJob }, "Cancel"));
 }
