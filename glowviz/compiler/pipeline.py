@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -93,7 +94,7 @@ def compile(
     recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
     ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
-    try:
+    with _finishing(recorder):
         graph = optimize(import_graph(source, shapes, ledger), ledger, backend)
         program, plan = lower_to_program(graph, ledger, backend)
         progress("Kernels: compiling")
@@ -102,12 +103,19 @@ def compile(
             record_code(recorder, executable)
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress)
-            recorder.finish()
-    except BaseException:
-        if recorder is not None:
-            recorder.finish("failed")
-        raise
     return executable
+
+
+@contextmanager
+def _finishing(recorder: Recorder | None) -> Iterator[None]:
+    """Whatever happens, the recording is closed as one file that says how it ended."""
+    state = "failed"
+    try:
+        yield
+        state = "done"
+    finally:
+        if recorder is not None:
+            recorder.finish(state)
 
 
 def snapshots(
