@@ -8,8 +8,21 @@ from typing import Any
 import numpy as np
 
 from glowviz.compiler.graph import Graph, Node
-from glowviz.compiler.ops import Add, BatchNormalization, Conv, ConvTranspose, Div, Gemm, MatMul, Mul, Reshape, Sub
+from glowviz.compiler.ops import (
+    Add,
+    BatchNormalization,
+    Conv,
+    ConvTranspose,
+    Div,
+    Gemm,
+    MatMul,
+    Mul,
+    Reshape,
+    Slice,
+    Sub,
+)
 from glowviz.compiler.ops.base import Op
+from glowviz.compiler.passes.clean_concat_slice import piece_of, slice_of
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, expect, graph_pass, rule
 from glowviz.compiler.rewrite.facts import (
     bytes_text,
@@ -65,27 +78,30 @@ def conv_arithmetic(edit: Edit, node: Node) -> Rewrite | None:
 
 @rule(BatchNormalization, Mul, Div, Add, Sub)
 def bn_chain(edit: Edit, node: Node) -> Rewrite | None:
-    """BatchNormalization | · c | + c (BatchNormalization(x)) -> one BatchNormalization"""
+    """BatchNormalization and · c or + c per channel, in either order, or two of them -> one BatchNormalization"""
     is_bn = isinstance(node.op, BatchNormalization)
     found = (node.op.x, "") if is_bn else constant_side(edit, node.op)
     inner = edit.maker(found[0]) if found else None
-    if inner is None or not isinstance(inner.op, BatchNormalization) or not ready(edit, node):
+    if inner is None or not ready(edit, node):
+        return None
+    inner_is_bn = isinstance(inner.op, BatchNormalization)
+    if not inner_is_bn and not (is_bn and isinstance(inner.op, (Mul, Div, Add, Sub))):
+        return None
+    first = of_batchnorm(edit, inner) if inner_is_bn else of_arithmetic(edit, inner, axis=1)
+    second = of_batchnorm(edit, node) if is_bn else of_arithmetic(edit, node, axis=1)
+    if first is None or second is None:
         return None
     need_only_user(edit, inner, "Merging would compute both from the start and save nothing.")
-    affine = of_batchnorm(edit, node) if is_bn else of_arithmetic(edit, node, axis=1)
-    if affine is None:
-        return None
-    first = of_batchnorm(edit, inner)
-    scale, shift = first.scale * affine.scale, first.shift * affine.scale + affine.shift
+    scale, shift = first.scale * second.scale, first.shift * second.scale + second.shift
     build = edit.build(node)
-    like = inner.op.scale
+    normal: Any = node.op if is_bn else inner.op
     zeros, ones = np.zeros(scale.shape), np.ones(scale.shape)
     names = [
-        build.const(array, like=like, name=name)
+        build.const(array, like=normal.scale, name=name)
         for name, array in (("scale", scale), ("bias", shift), ("mean", zeros), ("var", ones))
     ]
-    reason = f"{affine.formula} of {named(node)} joined with {named(inner)}: all parameters are constant"
-    return Rewrite(BatchNormalization(inner.op.x, *names, epsilon=0.0), reason, absorbs=(inner,))
+    reason = f"{second.formula} of {named(node)} joined with {named(inner)}: all parameters are constant"
+    return Rewrite(BatchNormalization(first.x, *names, epsilon=0.0), reason, absorbs=(inner,))
 
 
 @rule(BatchNormalization)
@@ -142,6 +158,27 @@ def bn_above_reshape(edit: Edit, node: Node) -> Rewrite | None:
     normal = build.one(node.op.evolve(x=reshape.op.x))
     reason = f"{named(reshape)} keeps N and C, so {named(node)} may run before it, next to what it can merge with"
     return Rewrite(build.one(reshape.op.evolve(x=normal)), reason, absorbs=(reshape,))
+
+
+@rule(Slice)
+def bn_below_slice(edit: Edit, node: Node) -> Rewrite | None:
+    """Slice(BatchNormalization(x)) -> BatchNormalization(Slice(x)), with as many channels as are left"""
+    inner = edit.maker(node.op.x)
+    if inner is None or not isinstance(inner.op, BatchNormalization):
+        return None
+    piece = piece_of(edit, node.name)
+    if piece is None or node.type.count == inner.type.count:
+        return None
+    need_only_user(edit, inner, f"Below {named(node)} it would be computed twice.")
+    op, build = inner.op, edit.build(node)
+    changes: dict[str, str] = {"x": build.one(node.op.evolve(x=op.x))}
+    chosen = slice_of(piece.ranges[1], edit.type(op.x).dims[1])
+    if node.type.dims[1] != inner.type.dims[1]:
+        for role in ("scale", "bias", "mean", "var"):
+            whole = need_constant(edit, getattr(op, role), f"The {role}")
+            changes[role] = build.const(whole[chosen], name=role)
+    reason = f"after {named(node)} {named(inner)} has {node.type.count} elements instead of {inner.type.count}"
+    return Rewrite(op.evolve(**changes), reason, absorbs=(inner,), continues={inner.name: node.name})
 
 
 # what is merged ----------------------------------------------------------------------------------
@@ -264,7 +301,8 @@ def scaled_weights(op: Any, w: np.ndarray, scale: np.ndarray) -> np.ndarray:
 
 
 @graph_pass(
-    rules=(conv_bn, conv_arithmetic, identity_bn, bn_chain, bn_above_reshape, bn_before_conv), tolerance=1e-5
+    rules=(conv_bn, conv_arithmetic, identity_bn, bn_chain, bn_above_reshape, bn_below_slice, bn_before_conv),
+    tolerance=1e-5,
 )
 def fold_batchnorm(graph: Graph) -> Graph:
     """BatchNormalization(Conv(x, w, b)) -> Conv(x, w·s, b·s + t), s = γ/√(σ²+ε), t = β - μ·s; also · c and + c."""
