@@ -83,7 +83,8 @@ class JobWorkshop:
         if card is None:
             raise Problem(f"The gallery has no {name!r}.", expected=", ".join(c.name for c in cards()), status=404)
         main = self._result("glowviz.app.work:build", {"card": name}, COMPILING)
-        return self._start(main, {}, card.title, card.weights, _options(request))
+        shapes = {"shapes": {key: list(dims) for key, dims in card.shapes().items()}}
+        return self._start(main, {}, card.title, card.weights, shapes | _options(request))
 
     def _open_upload(self, upload: str, request: Payload) -> Payload:
         model = self.store.finish_upload(upload)

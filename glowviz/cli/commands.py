@@ -7,11 +7,23 @@ import os
 import sqlite3
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from glowviz.cli.sources import GALLERY, arrays_in, clear, compile_options, model_path, readable, source, writable
+from glowviz.cli.sources import (
+    GALLERY,
+    arrays_in,
+    card_of,
+    clear,
+    compile_options,
+    model_path,
+    readable,
+    shapes_of,
+    source,
+    writable,
+)
 from glowviz.compiler.problem import Problem
 
 
@@ -73,17 +85,12 @@ def _keep_steps(fresh: Path, output: Path) -> str:
 def run_model(options: argparse.Namespace) -> int:
     """Compile a model and run it once."""
     import glowviz
-    from glowviz.compiler.pipeline import bound_graph
-    from glowviz.compiler.validate import inputs_of
 
     output = writable(options.outputs, "--outputs") if options.outputs else None
     given = arrays_in(options.inputs) if options.inputs else None
     executable = glowviz.compile(source(options.model), **compile_options(options))
     clear(options)
-    feeds = given if given is not None else inputs_of(bound_graph(source(options.model), dict(options.shape)))
-    results = executable.run(feeds)
-    if given is None:
-        print("input: seeded noise, so the answers mean nothing", file=sys.stderr)
+    results = executable.run(given if given is not None else _something_to_run_on(options))
     if output is not None:
         with output.open("wb") as file:  # by handle: numpy would append .npz to a name
             np.savez(file, allow_pickle=False, **results)  # type: ignore[arg-type]  # arrays by name
@@ -91,6 +98,20 @@ def run_model(options: argparse.Namespace) -> int:
     for name, array in results.items():
         print(f"{name}\t{array.dtype}[{'x'.join(map(str, array.shape))}]\t{_statistics(array)}")
     return 0
+
+
+def _something_to_run_on(options: argparse.Namespace) -> Mapping[str, np.ndarray]:
+    """Inputs when none are given: a gallery model has a sample, any other gets noise; either is said on stderr."""
+    from glowviz.compiler.pipeline import bound_graph
+    from glowviz.compiler.validate import inputs_of
+
+    card = card_of(options.model)
+    if card is not None and card.trained and not options.shape:
+        name, arrays = next(iter(card.samples().items()))
+        print(f"input: the sample {name!r}; the right answer is {card.expected()[name]}", file=sys.stderr)
+        return arrays
+    print("input: seeded noise, so the answers mean nothing", file=sys.stderr)
+    return inputs_of(bound_graph(source(options.model), shapes_of(options)))
 
 
 def _statistics(array: np.ndarray) -> str:

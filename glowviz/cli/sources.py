@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
 import numpy as np
 
 from glowviz.compiler.problem import Problem
+
+if TYPE_CHECKING:
+    from glowviz.gallery import Card
 
 GALLERY = "gallery:"
 """`gallery:digit` names a model of the gallery wherever a model file may stand."""
@@ -26,7 +29,7 @@ def compile_options(options: argparse.Namespace) -> dict[str, Any]:
     for name, key, value in options.option:
         per_pass.setdefault(name, {})[key] = value
     return {
-        "shapes": dict(options.shape), "target": options.target, "threads": options.threads,
+        "shapes": shapes_of(options), "target": options.target, "threads": options.threads,
         "precision": options.precision, "disable": tuple(options.disable), "options": per_pass,
         "progress": progress(options),
     }
@@ -61,16 +64,28 @@ def load(paths: list[str]) -> None:
                           "a Python file that runs", f"See it alone: python {path}") from fault
 
 
-def model_path(path: str) -> str:
-    """The file of a model; a gallery model is built where it is missing."""
+def card_of(path: str) -> Card | None:
+    """The gallery's card where `path` names one."""
     if not path.startswith(GALLERY):
-        return path
+        return None
     from glowviz.gallery import card
 
     try:
-        return str(card(path.removeprefix(GALLERY)).path())
+        return card(path.removeprefix(GALLERY))
     except KeyError as problem:
-        raise Problem(str(problem.args[0]), path, "gallery:NAME with one of these names") from None
+        raise Problem(str(problem.args[0]), path, "gallery:NAME with one of these names", "Take one of them") from None
+
+
+def model_path(path: str) -> str:
+    """The file of a model; a gallery model is built where it is missing."""
+    card = card_of(path)
+    return path if card is None else str(card.path())
+
+
+def shapes_of(options: argparse.Namespace) -> dict[str, tuple[int, ...]]:
+    """The shapes that the user gave; a gallery model without any has those of its samples."""
+    card = card_of(options.model)
+    return dict(options.shape) or (card.shapes() if card is not None else {})
 
 
 def source(path: str) -> Any:

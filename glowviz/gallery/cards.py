@@ -66,6 +66,11 @@ class Card:
             result.setdefault(sample, {})[name] = array
         return result
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of each input in the samples: it binds what the file leaves free; builds when missing."""
+        first = next(iter(self.samples().values()))
+        return {name: array.shape for name, array in first.items()}
+
     def expected(self) -> dict[str, str]:
         """The right answer to each sample, in words; empty for seeded weights."""
         return self._beside(self.path())["expected"]

@@ -67,9 +67,11 @@ def test_run_binds_free_dimensions(glowviz: Command, free: Path) -> None:
 
 
 def test_a_gallery_model_is_named(glowviz: Command) -> None:
-    ran = glowviz("run", "gallery:ring", "--shape", "point=5x2")
+    assert "float32[5x1]" in glowviz("run", "gallery:ring", "--shape", "point=5x2").out
+    ran = glowviz("run", "gallery:digit")
     assert ran.status == 0
-    assert "float32[5x1]" in ran.out
+    assert ran.err == "input: the sample 'a 0'; the right answer is 0\n"
+    assert ran.out.splitlines()[1].endswith("largest at 0")
 
 
 def test_quiet_on_a_terminal(glowviz: Command, monkeypatch: pytest.MonkeyPatch) -> None:
