@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
-from functools import cache
+from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Annotated, Any, ClassVar, Protocol, Union, dataclass_transform, get_args, get_origin, get_type_hints
 
@@ -108,7 +108,7 @@ class Op:
         operand_fields = {slot.name for slot in cls.slots()}
         return tuple(f.name for f in fields(cls) if f.name not in operand_fields)  # type: ignore[arg-type]  # a dataclass
 
-    @property
+    @cached_property
     def operands(self) -> tuple[str, ...]:
         """Names of all present operands, in field order; a value used twice stands twice."""
         found: list[str] = []

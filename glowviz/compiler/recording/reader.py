@@ -197,8 +197,9 @@ class Recording:
             raise RecordingProblem(f"snapshot {i} has no program: irgen makes the first one")
         lines = [f"program @{quoted(heads[0]['name'])} {{"]
         kinds = "('input', 'weight', 'state', 'output')"
-        for b in self.query(f"SELECT kind, text FROM buffers WHERE born <= ? AND died > ? AND kind IN {kinds}", i, i):
-            lines.append(f"  {b['kind']} {b['text']}")
+        rows = self.query(f"SELECT name, kind, text FROM buffers WHERE born <= ? AND died > ? AND kind IN {kinds}", i, i)
+        texts = {b["name"]: f"  {b['kind']} {b['text']}" for b in rows}
+        lines += [texts[name] for name in orjson.loads(heads[0]["declared"])]
         lines += [f"  {s['text']}" for s in self.statements(i)]
         updates, outputs = orjson.loads(heads[0]["updates"]), orjson.loads(heads[0]["outputs"])
         lines += [f"  next {value_name(s)} = {value_name(v)}" for s, v in updates.items()]

@@ -33,7 +33,7 @@ CREATE TABLE statements(
 CREATE TABLE buffers(
   name TEXT, born INTEGER, died INTEGER, kind TEXT, type TEXT, text TEXT, space TEXT, bytes INTEGER, base TEXT,
   offset INTEGER, address INTEGER, content TEXT, origin INTEGER);
-CREATE TABLE results(born INTEGER, died INTEGER, name TEXT, outputs TEXT, updates TEXT);
+CREATE TABLE results(born INTEGER, died INTEGER, name TEXT, outputs TEXT, updates TEXT, declared TEXT);
 CREATE TABLE changes(
   snapshot INTEGER, rule TEXT, anchor TEXT, reason TEXT, removed TEXT, added TEXT, changed TEXT, continues TEXT);
 CREATE TABLE refusals(

@@ -11,13 +11,17 @@ from typing import Any
 
 import orjson
 
-from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin
+from glowviz.compiler.graph import NOWHERE, Constant, Graph, GraphStep, Node, Origin
 from glowviz.compiler.program import Buffer, Instr, MemoryPlan, Program, Statement
+from glowviz.compiler.recording.columns import bytes_of, operand_column, runs, statement_keys, work_of
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.rows import SEPARATOR
 from glowviz.compiler.recording.schema import ALIVE, create
 from glowviz.compiler.text.literals import payload_text, type_text
 from glowviz.compiler.text.printer import INDENT, attributes_text, buffer_text, statement_text
+
+LEAST_GAP = 1e-6
+"""Between the ranks of two neighbours; below it all nodes are numbered anew."""
 
 
 @dataclass
@@ -121,28 +125,47 @@ class Recorder:
     # graphs ------------------------------------------------------------------------------------
 
     def _store_graph(self, graph: Graph) -> None:
-        old = self._graph.nodes
-        gone = [name for name, node in old.items() if graph.nodes.get(name) is not node]
-        self._end("nodes", [self._rows.pop(name) for name in gone])
-        for name in gone:
+        step = graph.since(self._graph)
+        self._end("nodes", [self._rows.pop(name) for name in step.gone])
+        for name in step.gone:
             flops, moved = self._works.pop(name)
             self._totals["flops"] -= flops
             self._totals["moved"] -= moved
-        rows = self._ranked(graph, old)
+        rows = self._between(graph, step) if step.in_order else self._ranked(graph, self._graph.nodes)
         self._append("nodes", rows, self._rows)
         self._store_constants(graph)
         self._store_interface(graph)
         self._graph = graph
 
+    def _between(self, graph: Graph, step: GraphStep) -> list[tuple[Any, ...]]:
+        """Rows of new node versions, each run of them with ranks between those of the nodes around it."""
+        rows: list[tuple[Any, ...]] = []
+        if list(step.added) == list(step.gone) and list(self._graph.nodes) == list(graph.nodes):
+            # what is replaced where it stands keeps its rank
+            return [self._node_row(node, self._ranks[name], graph) for name, node in step.added.items()]
+        names, ranks = list(graph.nodes), self._ranks
+        for first, last in runs(step.places):
+            low = ranks[names[first - 1]] if first else 0.0
+            high = ranks[names[last + 1]] if last + 1 < len(names) else low + last - first + 2.0
+            if high - low < LEAST_GAP:
+                return self._renumbered(graph, step)
+            self._place([graph.nodes[name] for name in names[first : last + 1]], low, high, rows, graph)
+        return rows
+
+    def _renumbered(self, graph: Graph, step: GraphStep) -> list[tuple[Any, ...]]:
+        """New rows for all nodes: there is no number left between two of the old ones."""
+        self._end("nodes", [self._rows.pop(name) for name in graph.nodes if name not in step.added])
+        rows: list[tuple[Any, ...]] = []
+        self._place(list(graph.nodes.values()), 0.0, len(graph) + 1.0, rows, graph)
+        return rows
+
     def _ranked(self, graph: Graph, old: Mapping[str, Node]) -> list[tuple[Any, ...]]:
-        """Rows of new node versions, each with a rank between its neighbours'."""
-        nodes, ranks = graph.nodes, self._ranks
-        if len(old) == len(nodes) and list(old) == list(nodes):
-            return [self._node_row(n, ranks[k], graph) for k, n in nodes.items() if old[k] is not n]
+        """The same where nodes that stay have changed places: those that stand too late get new rows."""
+        ranks = self._ranks
         rows: list[tuple[Any, ...]] = []
         waiting: list[Node] = []
         low = 0.0
-        for name, node in nodes.items():
+        for name, node in graph.nodes.items():
             if old.get(name) is node:
                 rank = ranks[name]
                 if rank > low:
@@ -225,7 +248,9 @@ class Recorder:
         self._continue_rows("buffers", [self._buffer_row(b) for b in program.buffers.values()])
         self._db.execute("UPDATE results SET died=? WHERE died=?", (self.snapshot, ALIVE))
         outputs = [[o.public, o.buffer] for o in program.outputs]
-        self.insert("results", [(self.snapshot, ALIVE, program.name, _json(outputs), _json(dict(program.updates)))])
+        declared = [b.name for b in program.of_kind("input", "weight", "state", "output")]
+        updates = dict(program.updates)
+        self.insert("results", [(self.snapshot, ALIVE, program.name, *map(_json, (outputs, updates, declared)))])
         self._program = program
 
     def _continue_rows(self, table: str, rows: list[tuple[Any, ...]]) -> None:
@@ -331,48 +356,5 @@ class Recorder:
         index.update((row[0], last + k) for k, row in enumerate(rows, 1))
 
 
-def operand_column(op: Any) -> str:
-    """Operand names in slot order, empty where absent."""
-    names: list[str] = []
-    for slot in op.slots():
-        value = getattr(op, slot.name)
-        if slot.variadic:
-            names.extend(value)
-        else:
-            names.append(value or "")
-    return SEPARATOR.join(names).rstrip(SEPARATOR)
-
-
-def work_of(node: Node, graph: Graph) -> tuple[int, int]:
-    """FLOPs and bytes moved of one node; nothing while its shapes are not bound."""
-    try:
-        operands = tuple(graph.type(o) for o in node.op.operands)
-        if not all(getattr(t, "static", False) for t in (*operands, *node.types)):
-            return 0, 0
-        work = node.op.work(operands, node.types)
-    except (NotImplementedError, ValueError, AttributeError):
-        return 0, 0
-    return work.flops, work.bytes
-
-
-def bytes_of(c: Constant) -> int:
-    return c.type.bytes if c.type.elem != "string" else 0
-
-
-def statement_keys(program: Program) -> list[str]:
-    """A stable name for every statement: its value, or what it does to which buffer, numbered where that repeats."""
-    seen: dict[str, int] = {}
-    keys: list[str] = []
-    for statement in program.body:
-        if isinstance(statement, Instr):
-            key = statement.value or f"{statement.name} {statement.outs[0] if statement.outs else ''}"
-        else:
-            key = f"{type(statement).__name__.lower()} {statement.buffer}"
-        seen[key] = seen.get(key, 0) + 1
-        keys.append(key if seen[key] == 1 else f"{key} ({seen[key]})")
-    return keys
-
-
 def _json(value: Any) -> str:
     return orjson.dumps(value, default=str).decode()
-

@@ -196,7 +196,7 @@ def perform(edit: Edit, node: Node, one: Rule, rewrite: Rewrite) -> list[str]:
         changed = (node.name,)
     else:
         readers = [user.name for result in node.results for user in edit.users(result)]
-        changed = _redirect(edit, build, node, rewrite, removed)
+        changed = _redirect(edit, build, node, rewrite, removed, origin)
     removed += _absorb(edit, rewrite.absorbs)
     added = tuple(n for n in touched if n not in changed)
     log().change(
@@ -243,7 +243,7 @@ def _become_constants(edit: Edit, constants: list[Constant], node: Node) -> None
 
 
 def _redirect(
-    edit: Edit, build: Build | None, node: Node, rewrite: Rewrite, removed: list[str]
+    edit: Edit, build: Build | None, node: Node, rewrite: Rewrite, removed: list[str], origin: Origin
 ) -> tuple[str, ...]:
     """Make the anchor's users read the values that replace it, unless built nodes have taken over its names."""
     values = _as_tuple(rewrite.result)  # type: ignore[arg-type]  # not an Op here
@@ -255,7 +255,7 @@ def _redirect(
     for old, new in zip(node.results, values, strict=False):
         if old != new:
             edit.rewire(old, new)
-            edit.join_origin(new, node.origin)
+            edit.join_origin(new, origin)
     edit.remove(node)
     removed.append(node.name)
     return tuple(dict.fromkeys(m.name for v in values if (m := edit.maker(v)) is not None))

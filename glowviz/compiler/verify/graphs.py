@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from glowviz.compiler.graph import Constant, Graph, Node, Region, State
 from glowviz.compiler.ops.base import Elementwise
-from glowviz.compiler.ops.inference import Known, infer
+from glowviz.compiler.ops.inference import SMALL, Known, infer
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.types import INTEGERS, Type, TypeProblem
 
@@ -33,43 +33,52 @@ def verify_graph(graph: Graph, since: Graph | None = None) -> None:
 
     With `since`, only what is not identical in that (well-formed) graph, and its users, is looked at again.
     """
-    fresh = list(graph.nodes.items()) if since is None else _fresh(graph, since)
+    fresh, readers = (graph.nodes, ()) if since is None else _fresh(graph, since)
     _definitions(graph, since)
     _names(graph, since)
-    position = {name: k for k, name in enumerate(graph.nodes)} if fresh else {}
+    position = dict(zip(graph.nodes, range(len(graph.nodes)), strict=True)) if fresh else {}
     constants = graph.constants
     known = Known(lambda v: constants[v].array if v in constants else None, graph.maker, graph.type)
-    for name, node in fresh:
+    for name, node in fresh.items():
         _shape_of_node(name, node)
         _operands(node, graph, position)
         _region(node, graph)
         _types(node, graph, known)
+    for node in readers:
+        _operands(node, graph, position)
     _contents(graph, since)
     _interface(graph)
 
 
-def _fresh(graph: Graph, since: Graph) -> list[tuple[str, Node]]:
-    """Nodes that are new, and those that read a value that is new, gone, or defined elsewhere now."""
+def _fresh(graph: Graph, since: Graph) -> tuple[Mapping[str, Node], Sequence[Node]]:
+    """Nodes to look at again, and those of which only the operands may have gone or moved.
+
+    The first are new, or read a value that is defined elsewhere now, or that is another one than its type says.
+    """
     old, new = since.nodes, graph.nodes
     moved = _moved_inputs(graph, since)
-    if old is not new:
-        kept = {name: node for name, node in new.items() if old.get(name) is node}
-        if not _in_order(kept, old):
-            return list(new.items())
-        for before, after in ((old, kept), (new, kept)):
-            moved.update(result for name, node in before.items() if name not in after for result in node.results)
-    else:
-        kept = new
-    if len(kept) == len(new) and not moved:
-        return []
-    return [(name, node) for name, node in new.items()
-            if name not in kept or not moved.isdisjoint(node.op.operands)]
+    if old is new:
+        return ({n: node for n, node in new.items() if not moved.isdisjoint(node.op.operands)} if moved else {}), ()
+    step = graph.since(since)
+    if not step.in_order:
+        return new, ()
+    fresh = dict(step.added)
+    alike: set[str] = set()
+    for name, node in step.added.items():
+        (alike if _gives_the_same(old.get(name), node) else moved).update(node.results)
+    for node in step.gone.values():
+        if not alike.issuperset(node.results):
+            moved.update(node.results)
+    kept = [user for value in moved for user in since.users.get(value, ()) if new.get(user.name) is user]
+    fresh.update((user.name, user) for user in kept)
+    return fresh, [user for value in alike for user in since.users.get(value, ()) if new.get(user.name) is user]
 
 
-def _in_order(kept: Mapping[str, Node], old: Mapping[str, Node]) -> bool:
-    """The nodes that both graphs have stand in the same order in both."""
-    remaining = iter(old)
-    return all(name in remaining for name in kept)
+def _gives_the_same(old: Node | None, new: Node) -> bool:
+    """Whoever reads its results finds what it found before: same types, and contents that no type follows from."""
+    if old is None or old.results != new.results or old.types != new.types:
+        return False
+    return all(t.static and t.count > SMALL for t in new.types if isinstance(t, Type))
 
 
 def _moved_inputs(graph: Graph, since: Graph) -> set[str]:
@@ -85,10 +94,10 @@ def _moved_inputs(graph: Graph, since: Graph) -> set[str]:
 def _definitions(graph: Graph, since: Graph | None) -> None:
     if since is not None and since.nodes is graph.nodes and since.constants is graph.constants:
         return
-    count = sum(len(node.results) for node in graph)
+    count = sum([len(node.results) for node in graph.nodes.values()])
     total = count + len(graph.inputs) + len(graph.constants) + len(graph.states)
-    names = graph.makers.keys() | graph.inputs.keys() | graph.constants.keys() | graph.states.keys()
-    if len(names) == total:
+    others = graph.inputs.keys() | graph.constants.keys() | graph.states.keys()
+    if len(graph.makers) + len(others) == total and graph.makers.keys().isdisjoint(others):
         return
     seen: dict[str, str] = {}
     tables: list[tuple[str, Iterable[str]]] = [
@@ -193,7 +202,7 @@ def _types(node: Node, graph: Graph, known: Known) -> None:
 
 
 def _region(node: Node, graph: Graph) -> None:
-    for name, body in node.op.attributes.items():
+    for name, body in vars(node.op).items():
         if isinstance(body, Region):
             verify_graph(body)
             _closed(name, body, node, graph)
