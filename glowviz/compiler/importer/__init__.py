@@ -18,6 +18,7 @@ from glowviz.compiler.importer.nodes import Notes
 from glowviz.compiler.importer.problem import ImportProblem
 from glowviz.compiler.importer.reader import Reader, declared_inputs
 from glowviz.compiler.importer.source import Source, open_source
+from glowviz.compiler.problem import Problem
 from glowviz.compiler.shapes import FreeDim, ShapeProblem, bind
 from glowviz.compiler.types import TypeProblem
 
@@ -25,6 +26,8 @@ __all__ = [
     "Finding", "FreeDim", "ImportProblem", "InputFacts", "ModelFacts", "ShapeProblem", "inspect_model", "read_model",
 ]
 
+UNFORESEEN = "Reading stopped at something unforeseen"
+"""How a refusal opens that no check has made; tests look for it."""
 Given = str | Path | bytes | ModelProto
 
 
@@ -76,5 +79,12 @@ def _guarded(opened: Source, work: Callable[[], Answer]) -> Answer:
         problem = ("The file asks for more memory than there is", "a model that fits into memory")
     except TypeProblem as error:
         problem = (str(error), "a type that glowviz knows")
+    except Problem:
+        raise
+    except (ArithmeticError, LookupError, AttributeError, TypeError, ValueError) as error:
+        raise ImportProblem(
+            f"{UNFORESEEN}: {type(error).__name__}: {error}", opened.name, "a file that can be read or refused by name",
+            "This is a fault of glowviz: report it with the file",
+        ) from error
     what, expected = problem
     raise ImportProblem(what, opened.name, expected, "Copy or export the file again; it may be damaged")

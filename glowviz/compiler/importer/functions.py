@@ -22,7 +22,7 @@ def body_of(site: Site, functions: Mapping[FunctionKey, FunctionProto]) -> Funct
     if own is not None:
         return own
     schema = schema_of(site.kind, site.version, site.domain)
-    if schema is None or not site.given <= set(schema.attributes):
+    if schema is None or not site.given.keys() <= set(schema.attributes):
         return None  # it says something that the definition knows nothing of
     try:
         if schema.has_function:

@@ -106,7 +106,7 @@ class Nodes:
         attrs = {**defaults_of(node.op_type, version, domain), **given}
         return Site(
             node, domain, node.op_type, version, operands, results, attrs, origin, self.sketch, self.source,
-            self.read, frozenset(given),
+            self.read, given,
         )
 
     def _operands(self, node: NodeProto, scope: Scope, origin: Origin) -> tuple[str | None, ...]:
@@ -164,7 +164,7 @@ class Nodes:
         self.notes.add("function", site.origin.names[0], site.kind)
         values = dict(zip(function.input, site.operands, strict=False))
         inner = Scope(
-            {plain_domain(o.domain): o.version for o in function.opset_import} or scope.versions,
+            {**scope.versions, **{plain_domain(o.domain): o.version for o in function.opset_import}},
             rename={name: value for name, value in values.items() if value is not None},
             prefix=site.results[0], bound=bound_attributes(function, site),
             absent={name for name in function.input if values.get(name) is None},
@@ -201,6 +201,8 @@ class Nodes:
                 later.append((name, result))
         yield from ((node, inner, self._inner_origin(node, inner, site)) for node in nodes)
         for name, result in later:
+            if result not in self.read and name not in rename:
+                continue  # nobody asked for it, and the body does not make it then
             value = inner.value(name, self.sketch, site.where)
             if value is not None:
                 self.sketch.define(Identity(value), (result,), site.origin, site.where)

@@ -27,7 +27,7 @@ def opaque(site: Site, scope: Scope, body: Body) -> Opaque:
     outside = {n: v for n in names if (v := scope.value(n, site.sketch, site.where)) is not None}
     attrs: dict[str, Any] = {}
     for name in sorted(site.given):
-        attrs[name] = _plain(site.attrs[name], site, tuple(outside.items()), body)
+        attrs[name] = _plain(site.given[name], site, tuple(outside.items()), body)
     absent = tuple(i for i, v in enumerate(site.operands) if v is None)
     if absent:
         attrs[ABSENT] = absent

@@ -50,15 +50,16 @@ def op(name: str, *operands: Any, **attributes: Any) -> Op:
 @quirk("Add", "Sub", "Mul", "Div", "And", "Or", "Xor", "Equal", "Less", "Greater", "Pow", "Gemm")
 def old_broadcast(site: Site) -> Op:
     """Before opset 7 the second operand is aligned at `axis`; trailing ones make it today's broadcast."""
+    axis = int(site.number("axis", 0)) if "axis" in site.attrs else None
     wide = site.attrs.pop("broadcast", 0)
-    axis = site.attrs.pop("axis", None)
+    site.attrs.pop("axis", None)
     if site.version >= 7 or not wide or axis is None or site.kind == "Gemm":
         return plain(site)
     x, y = site.need(0), site.need(1)
     rank, narrow = site.rank(x), site.rank(y)
     if rank is None or narrow is None:
         raise NotTaken("it broadcasts at an axis of a value of unknown rank")
-    trailing = rank - axis % rank - narrow
+    trailing = rank - (axis % rank if rank else 0) - narrow
     if trailing > 0:
         y = site.add(op("Unsqueeze", y, axes=tuple(range(narrow, narrow + trailing))), "aligned")
         site.operands = (x, y)
@@ -223,7 +224,7 @@ def _content(site: Site) -> np.ndarray:
             return array_of(value, site.source, site.where)
         if name == "sparse_value":
             return dense_of(value, site.source, site.where)
-        if name in _CONSTANTS and site.given == {name}:
+        if name in _CONSTANTS and site.given.keys() == {name}:
             return np.asarray(value, _CONSTANTS[name])
     raise site.problem("A Constant has no content", "one attribute that gives it")
 

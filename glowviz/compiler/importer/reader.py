@@ -56,6 +56,16 @@ def _check_same(value: ValueInfoProto, tensor: Any, where: str) -> None:
         )
 
 
+def _body_type(value: ValueInfoProto, index: int, site: Site) -> Type:
+    """The type of a body's input; where the file leaves it out, that of a Loop: count, condition, then operands."""
+    if value.type.WhichOneof("value") is not None:
+        return type_of(value.type, value.name, site.where)
+    if site.kind == "Loop" and index < 2:
+        return Type("bool" if index else "i64", ())
+    operand = site.operand(index)
+    return Type("f32" if operand is None else site.type(operand).elem, None)
+
+
 class Reader:
     """Reads one graph, the model's or the body of a node, into its own sketch."""
 
@@ -76,7 +86,7 @@ class Reader:
     def region(self, proto: GraphProto, site: Site, outside: tuple[tuple[str, str], ...]) -> Region:
         """The body of a node as a closed graph: its own inputs first, then every value it takes from outside."""
         sketch = Sketch(proto.name or site.kind, dict)
-        inputs = {v.name: type_of(v.type, v.name, site.where) for v in proto.input}
+        inputs = {v.name: _body_type(v, i, site) for i, v in enumerate(proto.input)}
         for name, value in outside:
             inputs[name] = site.type(value)
             content = site.sketch.known(value)

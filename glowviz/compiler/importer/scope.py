@@ -32,7 +32,9 @@ class Scope:
                 if name in sketch:
                     return name
             elif name in scope.rename:
-                return scope.rename[name]
+                if scope.rename[name] in sketch:
+                    return scope.rename[name]
+                break  # its node comes later, or reads itself
             if name in scope.absent:
                 return None
             scope = scope.outer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,8 +37,8 @@ class Site:
     source: Source
     read: Container[str]
     """Values that somebody reads."""
-    given: frozenset[str] = field(default_factory=frozenset)
-    """Attributes that the file itself writes."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Attributes that the file itself writes; a quirk leaves them as they are."""
 
     @property
     def where(self) -> str:

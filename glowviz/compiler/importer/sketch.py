@@ -78,7 +78,8 @@ class Sketch:
 
     def unsupported(self, op: Op) -> bool:
         """The op would take its operands if their contents were known, or if they were f32: it is ours that cannot."""
-        unknown = (o for o in op.operands if self.types[o].elem in INTEGERS and self.known(o) is None)
+        few = (o for o in op.operands if len(self.types[o].shape or ()) < 2)
+        unknown = (o for o in few if self.known(o) is None)
         if "known" in signature(type(op).infer).parameters and next(unknown, None) is not None:
             return True
         try:

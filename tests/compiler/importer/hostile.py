@@ -477,6 +477,20 @@ def recursive_function() -> ModelProto:
     return model([call], [value("x")], ["y"], functions=[one, two], domains={"f": 1})
 
 
+@file("nothing defines it")
+def function_whose_body_reads_itself() -> ModelProto:
+    own = [helper.make_opsetid("", 17)]
+    one = helper.make_function("f", "A", ["a"], ["b"], [helper.make_node("Add", ["a", "b"], ["b"])], own)
+    call = helper.make_node("A", ["x"], ["y"], domain="f")
+    return model([call], [value("x")], ["y"], functions=[one], domains={"f": 1})
+
+
+@file("is 'abc'")
+def old_axis_that_is_a_text() -> ModelProto:
+    one = node("Add", ["x", "w"], ["y"], broadcast=1, axis="abc")
+    return model([one], [value("x")], ["y"], {"w": np.ones(2, np.float32)}, opset=6)
+
+
 @file("one name")
 def two_functions_of_one_name() -> ModelProto:
     own = [helper.make_opsetid("", 17)]

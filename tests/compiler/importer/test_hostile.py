@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from glowviz.compiler.importer import ImportProblem, inspect_model, read_model
+from glowviz.compiler.importer import UNFORESEEN, ImportProblem, inspect_model, read_model
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.verify import verify_graph
 from tests.compiler.importer.hostile import FILES, Hostile, bomb, relu
@@ -33,6 +33,7 @@ def test_hostile_file(one: Hostile, tmp_path: Path) -> None:
             read_model(path)
         problem = caught.value
         assert one.says in str(problem)
+        assert UNFORESEEN not in str(problem)
         assert problem.what
         assert problem.do or problem.expected
         assert "Traceback" not in str(problem)
@@ -104,11 +105,22 @@ def test_mutants_are_refused_or_read(seed: int) -> None:
     """Bytes changed, dropped and put in: nothing but a Problem comes out."""
     rng = np.random.default_rng(seed)
     seeds = [one.content for one in FILES if one.says is None and len(one.content) < 4000]
-    refused = 0
+    refusals: list[str] = []
     for _ in range(250):
         content = _mutant(seeds[int(rng.integers(len(seeds)))], rng)
         try:
             read_model(content)
-        except Problem:
-            refused += 1
-    assert 50 < refused < 250
+        except Problem as problem:
+            refusals.append(str(problem))
+    assert 50 < len(refusals) < 250
+    assert not [text for text in refusals if UNFORESEEN in text]
+
+
+def test_a_fault_of_ours_is_told_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("oops")
+
+    monkeypatch.setattr("glowviz.compiler.importer.finished", broken)
+    with pytest.raises(ImportProblem, match="fault of glowviz") as caught:
+        read_model(relu())
+    assert isinstance(caught.value.__cause__, KeyError)
