@@ -69,7 +69,7 @@ export function failed(error, again = null) {
   return el("div.state.failed", { role: "alert" },
     el("p.what", {}, icon("cross"), " ", problem.what),
     problem.where ? el("p.muted", {}, problem.where) : null,
-    problem.expected ? el("p", {}, problem.expected) : null,
+    problem.expected ? el("p", {}, `Expected: ${problem.expected}`) : null,
     problem.remedy ? el("p", {}, problem.remedy) : null,
     again ? button("Try again", again) : null);
 }

@@ -70,6 +70,7 @@ export class GraphView {
     const turn = (this.turn += 1);
     if (!now.recording) {
       this.scene = null;
+      this.blank();
       replace(this.cover, empty("No model is open."));
       return;
     }
@@ -138,7 +139,7 @@ export class GraphView {
   }
 
   recolour() {
-    if (!this.scene) return;
+    if (!this.scene) { this.blank(); return; }
     const colours = palette();
     this.scene.labels.clear();
     this.look = colouring(this.scene, state().colour, colours, this.marks);
@@ -208,10 +209,20 @@ export class GraphView {
     this.canvas.height = Math.round(place.height * this.ratio);
     this.canvas.style.width = `${place.width}px`;
     this.canvas.style.height = `${place.height}px`;
-    if (!this.scene) return;
+    if (!this.scene) { this.blank(); return; }
     if (first) this.camera.start(); else this.camera.x -= shift;
     this.bitmap.drop();
     this.paint();
+  }
+
+  // Nothing to draw yet, or not any more: the ground alone.
+  blank() {
+    this.context.setTransform(1, 0, 0, 1, 0, 0);
+    this.context.fillStyle = palette().canvas;
+    this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
+    this.corner.hidden = true;
+    replace(this.bar.legend);
+    replace(this.bar.chips);
   }
 
   redraw() {
