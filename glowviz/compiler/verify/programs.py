@@ -138,6 +138,7 @@ class _Walk:
         self.written: dict[str, list[tuple[int, int]]] = {
             b.name: [(0, b.bytes)] for b in program.of_kind("input", "weight", "state")}
         self.where = ""
+        self._ranges: dict[str, tuple[str, int, int]] = {}
         self.last_instruction = -1
         self.deaths: dict[str, int] = {}
         self.known = Known(self._content, lambda _: None, self._type)
@@ -255,8 +256,12 @@ class _Walk:
             raise VerifyProblem(f"%{name} is used {state}", self.where, "a living buffer")
 
     def _range(self, name: str) -> tuple[str, int, int]:
-        start = self.program.offset(name)
-        return self.program.root(name).name, start, start + self.program.buffers[name].bytes
+        found = self._ranges.get(name)
+        if found is None:
+            start = self.program.offset(name)
+            found = self.program.root(name).name, start, start + self.program.buffers[name].bytes
+            self._ranges[name] = found
+        return found
 
     def _aliases(self, instr: Instr) -> None:
         operands = tuple(self.program.buffers[b].type for b in instr.ins)
