@@ -69,6 +69,8 @@ def min_max_to_clip(edit: Edit, node: Node) -> Rewrite | None:
     if outer is None:
         return None
     value, number = outer
+    if number == (-inf if isinstance(node.op, Max) else inf):
+        return Rewrite(value, f"nothing is beyond {number:g}: %{node.name} is %{value}")
     inner = edit.maker(value)
     if inner is not None and isinstance(inner.op, (Max, Min, Relu)) and type(inner.op) is not type(node.op):
         found = (inner.op.x, 0.0) if isinstance(inner.op, Relu) else _with_number(edit, inner)

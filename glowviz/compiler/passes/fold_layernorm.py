@@ -25,6 +25,7 @@ from glowviz.compiler.rewrite.facts import (
     named,
     need_only_user,
     ready,
+    reduction,
     same,
     shape_text,
     shortest,
@@ -40,14 +41,14 @@ def standardized(edit: Edit, node: Node) -> Rewrite | None:
         return None
     deviation, root_value = found
     sub = edit.op(deviation)
-    mean = edit.op(sub.y)
+    mean = reduction(edit, sub.y, ReduceMean)
     root = expect(edit, root_value, Sqrt, role="of the variance")
     shifted = expect(edit, root.x, Add, role="of ε to the variance")
     split = constant_side(edit, shifted)
     epsilon = None if split is None else shortest(edit, split[1])
     if split is None or epsilon is None:
         raise Keep(f"Add %{root.x} adds no single constant ε to the variance.")
-    variance = expect(edit, split[0], ReduceMean, role="of the squared deviation")
+    variance = reduction(edit, split[0], ReduceMean) or expect(edit, split[0], ReduceMean, role="of the squares")
     if not _is_square(edit, variance.x, deviation):
         raise Keep(f"ReduceMean %{split[0]} is not the mean of the square of %{deviation}.")
     rank = edit.type(sub.x).rank
@@ -113,8 +114,8 @@ def _deviation_and_root(edit: Edit, node: Node) -> tuple[str, str] | None:
     pairs = ((node.op.x, node.op.y),) if isinstance(node.op, Div) else tuple(sides(node.op))
     for deviation, divisor in pairs:
         sub = edit.op(deviation)
-        mean = edit.op(sub.y) if isinstance(sub, Sub) else None
-        if not isinstance(mean, ReduceMean) or not same(edit, mean.x, sub.x):
+        mean = reduction(edit, sub.y, ReduceMean) if isinstance(sub, Sub) else None
+        if mean is None or not same(edit, mean.x, sub.x):
             continue
         if isinstance(node.op, Div):
             return deviation, divisor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import Div, Exp, Mul, Reciprocal, ReduceMax, ReduceSum, Softmax, Sub
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, expect, graph_pass, rule
-from glowviz.compiler.rewrite.facts import makers, ready, same
+from glowviz.compiler.rewrite.facts import makers, ready, reduction, same
 
 
 @rule(Div, Mul)
@@ -15,7 +15,7 @@ def exp_sum_div(edit: Edit, node: Node) -> Rewrite | None:
     if parts is None or not ready(edit, node):
         return None
     exp_value, sum_value, *inverse = parts
-    total = expect(edit, sum_value, ReduceSum, role="of the same Exp")
+    total = reduction(edit, sum_value, ReduceSum) or expect(edit, sum_value, ReduceSum, role="of the same Exp")
     if not same(edit, total.x, exp_value):
         raise Keep(f"ReduceSum %{sum_value} adds up %{total.x}, not %{exp_value}.")
     rank = node.type.rank
@@ -26,8 +26,8 @@ def exp_sum_div(edit: Edit, node: Node) -> Rewrite | None:
         raise Keep(f"ReduceSum %{sum_value} drops axis {axes[0]}, so its sums do not line up with %{exp_value}.")
     x = argument = edit.op(exp_value).x
     shift = edit.op(x)
-    highest = edit.op(shift.y) if isinstance(shift, Sub) else None
-    if isinstance(highest, ReduceMax) and highest.keepdims and highest.positive_axes(rank) == axes:
+    highest = reduction(edit, shift.y, ReduceMax) if isinstance(shift, Sub) else None
+    if highest is not None and highest.keepdims and highest.positive_axes(rank) == axes:
         x = shift.x if same(edit, highest.x, shift.x) else x
     safety = () if x == argument else (argument, shift.y)
     # users before what they read, so that each is unused when its turn comes

@@ -16,6 +16,7 @@ from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
 
 HEAVY = frozenset({"Conv", "ConvTranspose", "MatMul", "Gemm"})
+"""Ops that take an epilogue unless a machine says otherwise; it may add pools by its `fuses`."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def stack_elementwise(edit: Edit, node: Node) -> Rewrite | None:
 @graph_pass(rules=(fuse_epilogue, stack_elementwise), level="lowered")
 def fuse(graph: Graph, target: Target | None = None, *, max_inputs: int = 8, max_nodes: int = 32) -> Graph:
     """Relu(Add(Conv(x, w), r)) -> Fused(x, w, r); Relu(Mul(x, y)) -> Fused(x, y). What is inside has one user."""
-    heavy = HEAVY if target is None else HEAVY & target.fuses
+    heavy = HEAVY if target is None else target.fuses
     positions = {name: i for i, name in enumerate(graph.nodes)}
     limits = Limits(heavy, "" if target is None else target.name, max_inputs, max_nodes, positions)
     edit = Edit(graph)
@@ -143,7 +144,7 @@ def grow(edit: Edit, root: Node, limits: Limits) -> Cone:
     if not _fits(edit, root, root, limits, cone):
         return cone
     waiting = _grow_elementwise(edit, cone, limits)
-    heavies = [n for n in waiting if n.kind in HEAVY and _may_end_here(edit, n, cone, limits)]
+    heavies = [n for n in waiting if n.kind in HEAVY | limits.heavy and _may_end_here(edit, n, cone, limits)]
     if heavies:
         heavies.sort(key=lambda n: limits.positions.get(n.name, 0))
         cone.heavy = heavies.pop()
@@ -185,7 +186,7 @@ def _may_end_here(edit: Edit, heavy: Node, cone: Cone, limits: Limits) -> bool:
 
 def _reads_features(edit: Edit, heavy: Node, cone: Cone) -> bool:
     """What spreads in the epilogue is one number, or one per feature of the heavy op."""
-    axis, what = (1, "channel") if heavy.kind.startswith("Conv") else (heavy.type.rank - 1, "column")
+    axis, what = (heavy.type.rank - 1, "column") if heavy.kind in ("MatMul", "Gemm") else (1, "channel")
     for node in cone.nodes.values():
         for operand in node.op.operands:
             small = edit.type(operand)

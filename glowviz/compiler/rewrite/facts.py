@@ -78,6 +78,20 @@ def same(edit: Edit, a: str | None, b: str | None) -> bool:
     return left is not None and left == right and edit.type(a or "") == edit.type(b or "")
 
 
+def reduction(edit: Edit, value: str, kind: type[Op]) -> Any:
+    """The reduction of one kind that makes `value` with its axes kept as ones, by keepdims or by a reshape after it."""
+    op: Any = edit.op(value)
+    if type(op) is kind:
+        return op
+    inner: Any = edit.op(op.x) if op is not None and op.name in ("Reshape", "Unsqueeze") else None
+    if type(inner) is not kind or inner.keepdims:
+        return None
+    source = edit.type(inner.x)
+    axes = inner.positive_axes(source.rank)
+    kept = tuple(1 if axis in axes else n for axis, n in enumerate(source.dims))
+    return inner.evolve(keepdims=True) if edit.type(value).dims == kept else None
+
+
 def named(node: Node) -> str:
     """`Conv %c0`, as reasons speak of a node."""
     return f"{node.kind} %{node.name}"
