@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from glowviz import __version__
-from glowviz.cli import checks, commands, exports, tables, text_filter
+from glowviz.cli import checks, commands, exports, show, tables, text_filter
 from glowviz.compiler.problem import Problem
 
 Run = Callable[[argparse.Namespace], int | None]
@@ -135,6 +135,15 @@ def _diff(one: argparse.ArgumentParser) -> None:
     one.add_argument("after", metavar="B.glowrec")
 
 
+def _show(one: argparse.ArgumentParser) -> None:
+    one.add_argument("recording", metavar="RUN.glowrec")
+    one.add_argument("what", nargs="?", choices=list(show.PARTS), default="passes", metavar="WHAT",
+                     help=f"{', '.join(show.PARTS)} (default: passes)")
+    one.add_argument("name", nargs="?", help="life, why: a value; kernel: its name; changes, text: a pass")
+    one.add_argument("--at", metavar="PASS", help="a pass or the number of a snapshot (0 = imported); default: the end")
+    one.add_argument("--json", action="store_true", help="as docs/payloads.md describes it")
+
+
 def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("recording", metavar="RUN.glowrec")
     one.add_argument("-o", "--output", required=True, metavar="OUT",
@@ -158,6 +167,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {
     "validate": (_validate, checks.validate),
     "bisect": (_bisect, checks.bisect),
     "diff": (_diff, checks.diff),
+    "show": (_show, show.show),
     "export": (_export, exports.export),
     "ops": (_table, tables.ops),
     "passes": (_table, tables.passes),

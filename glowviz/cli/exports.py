@@ -32,19 +32,22 @@ def export(options: argparse.Namespace) -> int:
 
 
 def snapshot_of(recording: Any, wanted: str | None) -> int:
-    """The snapshot that a number or the name of a pass says (its last run); without either the last graph."""
+    """The snapshot that a number says, or the name of a pass: its last run that changed something, else its last.
+
+    Without either it is the last graph.
+    """
     if wanted is None:
         last = recording.last("graph")
         return len(recording) - 1 if last is None else last
     if wanted.isdecimal() and int(wanted) < len(recording):
         return int(wanted)
-    named = [row["snapshot"] for row in recording.passes() if row["name"] == wanted]
-    if not named:
+    runs = [row for row in recording.passes() if row["name"] == wanted]
+    if not runs:
         near = difflib.get_close_matches(wanted, [row["name"] for row in recording.passes()], n=1)
-        raise Problem(f"The recording has no snapshot {wanted!r}", "--snapshot",
+        raise Problem(f"The recording has no snapshot {wanted!r}", "the recording",
                       f"0 to {len(recording) - 1}, or the name of a pass",
                       f"Did you mean {near[0]!r}?" if near else "`glowviz passes` lists the names")
-    return named[-1]
+    return max(runs, key=lambda row: (bool(row["fired"]), row["snapshot"]))["snapshot"]
 
 
 def _is_program(recording: Any, snapshot: int) -> bool:

@@ -1,0 +1,150 @@
+"""`glowviz show` tells what the app tells about a recording, in the same words, as text or as the app's own JSON."""
+
+from __future__ import annotations
+
+import argparse
+import textwrap
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from glowviz.cli.exports import snapshot_of
+from glowviz.cli.tables import columns
+from glowviz.compiler.problem import Problem
+
+WIDTH = 110
+"""Characters of a line of prose."""
+
+
+def show(options: argparse.Namespace) -> int:
+    """Tell about a recording: its passes, their changes and reasons, the life of a value, memory, kernels, code."""
+    from glowviz.app.recordings import JobProgress, RecordingReader
+    from glowviz.compiler.recording.reader import Recording
+
+    recording = Recording(options.recording)
+    wants_name = options.what in NAMED
+    if wants_name and options.name is None:
+        raise Problem(f"`show {options.what}` tells about one thing, and none is named", "glowviz show",
+                      f"glowviz show {options.recording} {options.what} NAME",
+                      "`glowviz show RUN.glowrec text` and `kernels` list the names")
+    reader = RecordingReader(Path(options.recording), {"title": options.recording}, lambda: JobProgress("done"))
+    wanted = options.at if options.at is not None or wants_name or options.what in WHOLE else options.name
+    at = len(recording) - 1 if wanted is None else snapshot_of(recording, wanted)
+    ask, lines = PARTS[options.what]
+    answer = ask(reader, at, options.name)
+    if options.json:
+        print(orjson.dumps(answer, option=orjson.OPT_INDENT_2 | orjson.OPT_SERIALIZE_NUMPY).decode())
+    else:
+        print("\n".join(lines(answer)))
+    return 0
+
+
+def _rows(table: dict[str, list[Any]], **shown: str) -> list[dict[str, Any]]:
+    """Columns to rows, with only the columns asked for, under the names given."""
+    keys = list(shown.values())
+    return [dict(zip(shown, cells, strict=True)) for cells in zip(*(table[key] for key in keys), strict=True)]
+
+
+def _prose(text: str, indent: str = "") -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False)
+
+
+def _passes(payload: dict[str, Any]) -> Iterable[str]:
+    shown = {"n": "snapshot", "pass": "name", "fired": "fired", "nodes": "delta", "what": "sentence", "state": "state"}
+    rows = _rows(payload["rows"], **shown)
+    for row in rows:
+        state = row.pop("state")
+        row["what"] = {"off": "switched off", "failed": "FAILED", "unreached": "not reached"}.get(state, row["what"])
+    yield columns(rows)
+
+
+def _changes(payload: dict[str, Any]) -> Iterable[str]:
+    yield payload["header"] or "nothing changed"
+    for heading, groups in (("", payload["groups"]), ("not done:", payload["kept"])):
+        if heading and groups:
+            yield heading
+        for group in groups:
+            yield f"  {group['title']} ×{group['count']}  (rule {group['rule']})"
+            for item in group["items"]:
+                yield from _prose(f"{item['name']}: {item['text']}", "    ")
+            if group["more"]:
+                yield f"    … and {group['more']} more"
+
+
+def _life(payload: dict[str, Any]) -> Iterable[str]:
+    yield f"{payload['title']} · {payload['op']} {payload['type']}{' · gone' if payload['gone'] else ''}"
+    for paragraph in payload["paragraphs"]:
+        yield from _prose(paragraph["text"], "  ")
+    if payload["origin"]:
+        yield f"  from ONNX: {', '.join(payload['origin'])}"
+
+
+def _why(payload: dict[str, Any]) -> Iterable[str]:
+    if not payload["remarks"]:
+        yield f"no rule had {payload['name']} before it and left it alone"
+    for remark in payload["remarks"]:
+        yield f"{remark['pass']} (rule {remark['rule']})"
+        for line in remark["lines"]:
+            yield from _prose(line, "  ")
+
+
+def _text(payload: dict[str, Any]) -> Iterable[str]:
+    return payload["lines"]
+
+
+def _memory(payload: dict[str, Any]) -> Iterable[str]:
+    yield from payload["lines"]
+    yield f"lower bound {payload['bound']} bytes"
+    yield ""
+    rows = _rows(payload["buffers"], buffer="name", of="title", space="space", address="offset", bytes="size",
+                 first="first", end="end")
+    for row in rows:
+        row["address"] = "–" if row["address"] is None else f"0x{row['address']:x}"
+    yield columns(rows)
+
+
+def _kernels(payload: dict[str, Any]) -> Iterable[str]:
+    table = payload["rows"]
+    rows = _rows(table, step="step", kernel="name", value="value")
+    facts = (table[key] for key in ("ms", "spread", "samples", "gflop", "bytes", "host"))
+    for row, ms, spread, samples, gflop, moved, host in zip(rows, *facts, strict=True):
+        row["time"] = "" if ms is None else f"{ms:.4g} ±{spread or 0:.2g} ms (n={samples})"
+        row["MFLOP"] = "" if gflop is None else f"{1000 * gflop:.4g}"
+        row["KiB moved"] = f"{moved / 1024:.4g}"
+        row["by"] = "host call" if host else "machine code"
+    yield columns(rows)
+
+
+def _kernel(payload: dict[str, Any]) -> Iterable[str]:
+    yield payload["name"]
+    yield "  " + " · ".join(f"{name} {value}" for name, value in payload["schedule"])
+    yield from _prose(payload["why"], "  ")
+    yield ""
+    yield from (f"{number:5}  {line}" for number, line in enumerate(payload["llvm"], 1))
+    yield ""
+    lines = [*payload["llvm_of"], *[0] * len(payload["asm"])]  # a host call has no map
+    yield from (f"{line or '':5}  {text}" for line, text in zip(lines, payload["asm"], strict=False))
+
+
+Ask = Callable[[Any, int, Any], Any]
+PARTS: dict[str, tuple[Ask, Callable[[dict[str, Any]], Iterable[str]]]] = {
+    "passes": (lambda reader, at, name: reader.passes(), _passes),
+    "changes": (lambda reader, at, name: reader.changes(at), _changes),
+    "text": (lambda reader, at, name: _text_at(reader, at), _text),
+    "life": (lambda reader, at, name: reader.life(at, name), _life),
+    "why": (lambda reader, at, name: reader.why(at, name), _why),
+    "memory": (lambda reader, at, name: reader.memory(at), _memory),
+    "kernels": (lambda reader, at, name: reader.kernels(), _kernels),
+    "kernel": (lambda reader, at, name: reader.kernel(name), _kernel),
+}
+NAMED = ("life", "why", "kernel")
+"""Parts that are about one name."""
+WHOLE = ("passes", "memory", "kernels")
+"""Parts that are about the whole compilation."""
+
+
+def _text_at(reader: Any, at: int) -> Any:
+    last = reader.recording.last("graph")
+    return reader.text(at) if last is None or at <= last else reader.program(at)
