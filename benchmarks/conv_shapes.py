@@ -122,8 +122,9 @@ class Timed:
             aligned(spec.source.write(x)),
             aligned(pack_conv_weights(w, spec, schedule)),
             aligned(np.zeros(spec.result.channels, np.float32)),
+            aligned(np.zeros(self.code.scratch // 4, np.float32)),
         ]
-        self.pointers = (ctypes.c_void_p * 4)(*[a.ctypes.data for a in self.arrays])
+        self.pointers = (ctypes.c_void_p * 5)(*[a.ctypes.data for a in self.arrays])
 
     def __call__(self) -> None:
         self.kernel.call(ctypes.addressof(self.pointers), 0, self.code.split_tiles, 0)

@@ -54,7 +54,7 @@ def make(
     )  # fmt: skip
 
 
-def run(spec: ConvSpec, schedule: ConvSchedule, target: Target, seed: int = 0) -> None:
+def run(spec: ConvSpec, schedule: ConvSchedule, target: Target, seed: int = 0, in_blocks: bool = False) -> None:
     rng = np.random.default_rng(seed)
     s, o = spec.source, spec.result
     x = rng.normal(size=(s.batch, s.channels, s.height, s.width)).astype(np.float32)
@@ -73,6 +73,9 @@ def run(spec: ConvSpec, schedule: ConvSchedule, target: Target, seed: int = 0) -
         assert extra.map is not None
         arrays.append(aligned(extra.map.write(residual, fill=9.0)))
         expected = np.maximum(expected + residual, 0)
+    assert code.scratch or not in_blocks
+    if code.scratch:
+        arrays.append(aligned(np.zeros(code.scratch // 4, np.float32)))
     kernel = Loaded(code, target)
     bits = []
     for pieces in (1, 3):
@@ -157,3 +160,19 @@ def test_random_shapes(seed: int, target: Target) -> None:
         extra_halo=seed % 3 % 2, plain=group == 1 and c <= 4,
     )  # fmt: skip
     run(spec, choose(spec, target)[0], target, seed)
+
+
+DEEP = {
+    "1x1": {"n": 1, "c": 544, "o": 40, "h": 7, "w": 5, "k": (1, 1), "epilogue": "add relu"},
+    "1x1 uneven blocks": {"n": 1, "c": 1100, "o": 20, "h": 5, "w": 4, "k": (1, 1)},
+    "3x3": {"n": 2, "c": 128, "o": 36, "h": 6, "w": 7, "k": (3, 3), "pads": (1, 1, 1, 1), "epilogue": "add relu"},
+    "7x7": {"n": 1, "c": 40, "o": 16, "h": 9, "w": 8, "k": (7, 7), "pads": (3, 3, 3, 3)},
+    "group": {"n": 1, "c": 300, "o": 60, "h": 6, "w": 6, "k": (3, 3), "pads": (1, 1, 1, 1), "group": 2},
+}
+
+
+@pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)
+@pytest.mark.parametrize("case", DEEP)
+def test_long_sums_are_made_in_blocks(case: str, target: Target) -> None:
+    spec = make(target, **DEEP[case])  # type: ignore[arg-type]
+    run(spec, choose(spec, target)[0], target, in_blocks=True)

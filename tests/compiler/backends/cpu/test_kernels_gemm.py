@@ -59,7 +59,10 @@ def values(batch: int, m: int, n: int, k: int) -> tuple[np.ndarray, np.ndarray]:
     return a, rng.normal(size=(batch, k, n)).astype(np.float32)
 
 
-SHAPES = [(1, 1, 1), (1, 10, 32), (1, 300, 77), (2, 37, 9), (5, 64, 33), (17, 19, 16), (49, 96, 24), (64, 250, 8)]
+SHAPES = [
+    (1, 1, 1), (1, 10, 32), (1, 300, 77), (2, 37, 9), (5, 64, 33), (17, 19, 16), (49, 96, 24), (64, 250, 8),
+    (7, 45, 768), (30, 33, 1031),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("target", targets(), ids=lambda t: t.name)

@@ -19,6 +19,7 @@ CASES = {
     "dilated": (6, 8, 5, 6, (3, 3), (2, 3), (2, 2), (1, 2, 0, 1), (0, 0), 1),
     "grouped": (24, 20, 5, 5, (3, 3), (2, 2), (1, 1), (0, 0, 1, 1), (0, 0), 4),
     "stride 8": (3, 5, 3, 4, (16, 16), (8, 8), (1, 1), (4, 4, 4, 4), (0, 0), 1),
+    "deep": (530, 20, 4, 5, (3, 3), (2, 2), (1, 1), (1, 1, 0, 0), (0, 0), 1),
     "1d": (6, 10, 1, 9, (1, 4), (1, 2), (1, 1), (0, 1, 0, 1), (0, 0), 1),
 }
 
@@ -59,6 +60,7 @@ def test_conv_transpose(case: str, target: Target) -> None:
         spec.source.write(x),
         conv_transpose.pack_transpose_weights(weights, spec, schedule),
         bias,
+        *([np.zeros(code.scratch // 4, np.float32)] if code.scratch else []),
     ]
     kernel, bits = Loaded(code, target), []
     for pieces in (1, 4):

@@ -8,6 +8,7 @@ import numpy as np
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map, blocks_of
 from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply, unroll_for
+from glowviz.compiler.backends.cpu.kernels.totals import Totals, blocks_for, bytes_for
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.types import Order
 
@@ -75,16 +76,26 @@ class PanelSums:
     """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels.
 
     Weights lie as [panel][channel block][taps][channel in block][lanes of a whole panel]; the channel blocks are
-    all those of the source, or those that the panel's groups touch.
+    all those of the source, or those that the panel's groups touch. A long reduction is summed up in blocks of
+    channel blocks: then every worker needs `scratch_bytes` at `scratch` for a tile of up to `largest` vectors.
     """
 
     def __init__(
         self, em: Emitter, source: Map, panels: list[Panel], taps: int, bias: Value | None, prefetch: int = 0
     ) -> None:
         self.em, self.source, self.panels, self.taps = em, source, panels, taps
+        self.blocks, self.scratch, self.scratch_bytes = None, None, 0
         self.bias, self.prefetch, self.vectors = bias, prefetch, panels[0].vectors
         self.dense = all((p.first, p.end) == (0, source.channels) for p in panels)
         self.table = None if self.dense else em.table(self._table())
+
+    def sum_in_blocks(self, argument: int, taps: int, largest: int) -> None:
+        """Where the reduction over `taps` taps is long, use the scratch area that operand `argument` points to."""
+        size = self.source.block
+        self.blocks = blocks_for(max(len(p.ranges(size)) for p in self.panels), taps * size)
+        if self.blocks:
+            self.scratch_bytes = bytes_for(largest, self.em.lanes)
+            self.scratch = self.em.offset(self.em.argument(argument), self.em.worker * self.scratch_bytes)
 
     @property
     def row(self) -> int:
@@ -137,12 +148,19 @@ class PanelSums:
         low, high = em.divide(first, size), em.divide(end + (size - 1), size)
         per_tap = size * self.row
         inner = [replace(t, weights=t.weights * per_tap) for t in taps]
-        with em.loop(low, high, carry=sums) as loop:
-            here = em.offset(source, loop.index * self.source.plane)
-            rows = em.offset(weights, (loop.index - low) * (self.taps * per_tap))
-            levels = [*inner, self._channel_level(first, end, loop.index)] if size > 1 else inner
-            loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll, self.prefetch)
-        return loop.results
+
+        def part(start: Index, count: Index, carry: list[Value]) -> list[Value]:
+            with em.loop(0, count, carry=carry) as loop:
+                block = loop.index + start
+                here = em.offset(source, block * self.source.plane)
+                rows = em.offset(weights, (block - low) * (self.taps * per_tap))
+                levels = [*inner, self._channel_level(first, end, block)] if size > 1 else inner
+                loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll, self.prefetch)
+            return loop.results
+
+        if self.blocks is None or self.scratch is None:
+            return part(low, high - low, sums)
+        return Totals(em, self.scratch).sum_up(sums, self.blocks, (low, high), part)
 
     def _channel_level(self, first: Index, end: Index, block: Index) -> Level:
         em, size = self.em, self.source.block

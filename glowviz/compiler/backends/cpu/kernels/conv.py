@@ -28,7 +28,7 @@ class ConvSpec:
 
     `source` is blocked (@NCHW{W}c) or plain (block 1, for few channels) and its halo must cover the padding;
     `result` is blocked by the target's width. `pads` are (top, left); the bottom and right follow from the
-    sizes. Operands: result, source, weights, [bias], extras.
+    sizes. Operands: result, source, weights, [bias], extras, [scratch].
     """
 
     source: Map
@@ -98,7 +98,7 @@ def emit(
         spec = flattened(spec, schedule.flat)
     writer = _Writer(spec, schedule, target, name, step)
     writer.write()
-    return KernelCode(name, writer.em.text(), writer.tasks, why, asdict(schedule))
+    return KernelCode(name, writer.em.text(), writer.tasks, why, asdict(schedule), scratch=writer.sums.scratch_bytes)
 
 
 def flattened(spec: ConvSpec, shape: tuple[int, int]) -> ConvSpec:
@@ -140,6 +140,8 @@ class _Writer:
         self.extras = [em.argument(3 + has_bias + n) for n in range(len(spec.epilogue.extras))]
         taps, bias = spec.kernel[0] * spec.kernel[1], em.argument(3) if has_bias else None
         self.sums = PanelSums(em, spec.source, self.panels, taps, bias, schedule.prefetch)
+        largest = schedule.vectors * self.row_cut.limit * self.column_cut.limit
+        self.sums.sum_in_blocks(3 + has_bias + len(self.extras), taps, largest)
 
     def write(self) -> None:
         em = self.em

@@ -52,7 +52,7 @@ class ConvTransposeSpec:
     """result[o] = epilogue(sum of source pixels · weights + bias); both maps blocked by the target's width.
 
     `pads` are (top, left). The halo of the source must cover what the phases read outside of it (`reach`).
-    Operands: result, source, weights, [bias], extras.
+    Operands: result, source, weights, [bias], extras, [scratch].
     """
 
     source: Map
@@ -145,7 +145,7 @@ def emit(
     """The kernel's code; the split axis counts result rows for every panel of channels."""
     writer = _Writer(spec, schedule, target, name, step)
     writer.write()
-    return KernelCode(name, writer.em.text(), writer.tasks, why, asdict(schedule))
+    return KernelCode(name, writer.em.text(), writer.tasks, why, asdict(schedule), scratch=writer.sums.scratch_bytes)
 
 
 class _Writer:
@@ -165,6 +165,8 @@ class _Writer:
         self.sums = PanelSums(em, spec.source, self.panels, taps, bias)
         self.goal = Goal(spec.result, spec.epilogue, result, extras, step, (1, spec.strides[1]))
         self.down, self.across = spec.phases(0), spec.phases(1)
+        most = max(len(p.taps) for p in self.down) * max(len(p.taps) for p in self.across)
+        self.sums.sum_in_blocks(3 + has_bias + len(extras), max(1, most), schedule.vectors * schedule.columns)
         self.sizes = sorted({s for p in self.across for s in Cut(p.outputs, schedule.columns).sizes}, reverse=True)
         taps_before = [sum(len(p.taps) for p in self.down[:n]) for n in range(len(self.down))]
         self.row_table = em.table(

@@ -1,6 +1,6 @@
 """Matrix products of every kind: constant packed B, run-time B plain or transposed, one row or many."""
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Matrix
 from glowviz.compiler.backends.cpu.kernels.panel_copy import copy_panel
 from glowviz.compiler.backends.cpu.kernels.tile import BLOCK, Level, Tile, multiply, multiply_in_blocks
+from glowviz.compiler.backends.cpu.kernels.totals import Totals, blocks_for, bytes_for
 from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offset, get, write_rows
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -98,14 +99,17 @@ class _Writer:
         self.panels = -(-spec.n // self.width)
         self.cut = Cut(spec.m, schedule.rows)
         self.tasks = spec.batch * self.panels * (1 if schedule.copy else self.cut.tiles)
-        self.scratch_bytes = spec.k * self.width * FLOAT if schedule.copy else 0
+        panel = spec.k * self.width * FLOAT if schedule.copy else 0
+        self.blocks = None if spec.in_blocks else blocks_for(spec.k, 1)
+        self.scratch_bytes = panel + (bytes_for(schedule.rows * schedule.vectors, em.lanes) if self.blocks else 0)
         addresses = iter(range(100))
         self.result, self.a, self.b = (em.argument(next(addresses)) for _ in range(3))
         self.bias = em.argument(next(addresses)) if spec.epilogue.bias else None
         self.extras = [em.argument(next(addresses)) for _ in spec.epilogue.extras]
-        if schedule.copy:
+        if self.scratch_bytes:
             base = em.argument(next(addresses))
             self.scratch = em.offset(base, em.worker * self.scratch_bytes)
+            self.totals = Totals(em, em.offset(self.scratch, panel))
 
     def write(self) -> None:
         em = self.em
@@ -179,12 +183,24 @@ class _Writer:
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
         first, level = self._first_sums(shape, column, columns), Level(0, spec.k, spec.a.column, step)
-        if spec.in_blocks:
-            sums = multiply_in_blocks(em, shape, source, b, first, level, self.schedule.prefetch, rest)
-        else:
-            unroll, prefetch = self.schedule.unroll, self.schedule.prefetch
-            sums = multiply(em, shape, source, b, first, [level], unroll, prefetch, rest)
+        sums = self._sums(shape, source, b, first, level, rest)
         write_rows(em, goal, sums, rows, columns, row, column)
+
+    def _sums(
+        self, shape: Tile, source: Value, b: Value, first: list[Value], level: Level, rest: int
+    ) -> list[Value]:  # fmt: skip
+        em, schedule = self.em, self.schedule
+        if self.spec.in_blocks:
+            return multiply_in_blocks(em, shape, source, b, first, level, schedule.prefetch, rest)
+
+        def part(start: Index, count: Index, sums: list[Value]) -> list[Value]:
+            here, rows = em.offset(source, start * level.step), em.offset(b, start * level.weights)
+            turns = replace(level, high=count)
+            return multiply(em, shape, here, rows, sums, [turns], schedule.unroll, schedule.prefetch, rest)
+
+        if self.blocks is None:
+            return part(0, self.spec.k, first)
+        return self.totals.sum_up(first, self.blocks, (0, self.spec.k), part)
 
     def _first_sums(self, shape: Tile, column: Index, columns: int) -> list[Value]:
         em = self.em
