@@ -78,7 +78,7 @@ def same(edit: Edit, a: str | None, b: str | None) -> bool:
     return left is not None and left == right and edit.type(a or "") == edit.type(b or "")
 
 
-def reduction(edit: Edit, value: str, kind: type[Op]) -> Any:
+def reduction(edit: Edit, value: str, kind: Any) -> Any:
     """The reduction of one kind that makes `value` with its axes kept as ones, by keepdims or by a reshape after it."""
     op: Any = edit.op(value)
     if type(op) is kind:
