@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -99,9 +99,13 @@ def listed(names: Iterable[str], most: int = 6) -> str:
 
 def tally(words: Iterable[str], most: int = 4) -> str:
     """Return equal words counted, the most frequent first: 33 Conv, 16 Relu."""
-    counts = Counter(words).most_common()
-    parts = [f"{count:,} {word}" for word, count in counts[:most]]
-    rest = sum(count for _, count in counts[most:])
+    return told(dict(Counter(words).most_common()), most)
+
+
+def told(counts: Mapping[str, int], most: int = 4) -> str:
+    """Return counts in words, in their order; what comes after `most` is summed up."""
+    parts = [f"{count:,} {word}" for word, count in list(counts.items())[:most]]
+    rest = sum(list(counts.values())[most:])
     return ", ".join([*parts, f"{rest:,} others"] if rest else parts)
 
 

@@ -132,9 +132,14 @@ def _constant_type(recording: Recording, snapshot: int, name: str) -> str:
 
 
 def _users(recording: Recording, snapshot: int, version: NodeVersion) -> list[list[str]]:
+    rows = recording.query("SELECT name, label, op, operands FROM nodes WHERE born <= ? AND died > ? AND "
+                           "instr(operands, ?) ORDER BY rank", snapshot, snapshot, version.name)
     results = set(version.results)
-    return [[node.name, node.label or node.name, node.op] for node in recording.nodes(snapshot)
-            if results.intersection(node.operands)]
+    if len(results) > 1:  # the other results have names of their own
+        rows = recording.query("SELECT name, label, op, operands FROM nodes WHERE born <= ? AND died > ? ORDER BY rank",
+                               snapshot, snapshot)
+    return [[row["name"], row["label"] or row["name"], row["op"]] for row in rows
+            if results.intersection(row["operands"].split("\x1f"))]
 
 
 def _instruction(recording: Recording, name: str, version: NodeVersion) -> dict[str, Any] | None:

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, counted, digits, median, shape_of, tally, time_text
+from glowviz.app.wording import byte_text, counted, digits, median, shape_of, time_text, told
 from glowviz.compiler.recording.reader import Recording
 
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -42,11 +42,14 @@ def _ports(recording: Recording) -> tuple[list[list[str]], list[list[str]]]:
     rows = recording.query("SELECT inputs, outputs FROM interfaces ORDER BY born DESC LIMIT 1")
     if not rows:
         return [], []
-    types = {result: text for node in recording.nodes(recording.last("graph") or 0) for result, text in
-             zip(node.results, node.types, strict=True)}
     inputs = [[name, text] for name, text in orjson.loads(rows[0]["inputs"])]
-    outputs = [[value, types.get(value, "")] for _, value in orjson.loads(rows[0]["outputs"])]
+    outputs = [[value, _type(recording, value)] for _, value in orjson.loads(rows[0]["outputs"])]
     return inputs, outputs
+
+
+def _type(recording: Recording, value: str) -> str:
+    versions = recording.versions(value)
+    return versions[-1].types[versions[-1].results.index(value)] if versions else ""
 
 
 def _bound(meta: dict[str, Any], inputs: list[list[str]]) -> str:
@@ -57,10 +60,11 @@ def _bound(meta: dict[str, Any], inputs: list[list[str]]) -> str:
 
 
 def _what(recording: Recording, facts: dict[str, Any]) -> str:
-    nodes = recording.nodes(0)
+    counts = {row["op"]: row["n"] for row in recording.query(
+        "SELECT op, COUNT(*) AS n FROM nodes WHERE born = 0 GROUP BY op ORDER BY n DESC, MIN(rank)")}
     parameters = facts.get("parameters")
     weights = f" and {digits(parameters / 1e6)} million parameters" if parameters and parameters > 1e5 else ""
-    return f"{counted(len(nodes), 'operator')}{weights}: {tally(node.op for node in nodes)}."
+    return f"{counted(sum(counts.values()), 'operator')}{weights}: {told(counts)}."
 
 
 def _facts(meta: dict[str, Any], facts: dict[str, Any]) -> list[list[str]]:
