@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,6 +15,8 @@ from glowviz.cli.exports import snapshot_of
 from glowviz.cli.tables import columns
 from glowviz.compiler.problem import Problem
 
+DIRECTIVE = re.compile(r"\s*(\.[a-z]|\.Ltmp|\.Lfunc|$)")
+"""Lines of an assembly text that make no instruction: what the page greys out, too."""
 WIDTH = 110
 """Characters of a line of prose."""
 
@@ -110,7 +113,7 @@ def _kernels(payload: dict[str, Any]) -> Iterable[str]:
     rows = _rows(table, step="step", kernel="name", value="value")
     facts = (table[key] for key in ("ms", "spread", "samples", "gflop", "bytes", "host"))
     for row, ms, spread, samples, gflop, moved, host in zip(rows, *facts, strict=True):
-        row["time"] = "" if ms is None else f"{ms:.4g} ±{spread or 0:.2g} ms (n={samples})"
+        row["time"] = "" if ms is None else f"{1000 * ms:.2f} ±{1000 * (spread or 0):.2f} µs (n={samples})"
         row["MFLOP"] = "" if gflop is None else f"{1000 * gflop:.4g}"
         row["KiB moved"] = f"{moved / 1024:.4g}"
         row["by"] = "host call" if host else "machine code"
@@ -119,13 +122,17 @@ def _kernels(payload: dict[str, Any]) -> Iterable[str]:
 
 def _kernel(payload: dict[str, Any]) -> Iterable[str]:
     yield payload["name"]
-    yield "  " + " · ".join(f"{name} {value}" for name, value in payload["schedule"])
+    yield "  " + " · ".join(f"{name} {value}" for name, value in payload["schedule"] if name != "why")
     yield from _prose(payload["why"], "  ")
     yield ""
     yield from (f"{number:5}  {line}" for number, line in enumerate(payload["llvm"], 1))
     yield ""
-    lines = [*payload["llvm_of"], *[0] * len(payload["asm"])]  # a host call has no map
-    yield from (f"{line or '':5}  {text}" for line, text in zip(lines, payload["asm"], strict=False))
+    for line, text in zip(payload["llvm_of"], payload["asm"], strict=False):
+        if text.startswith(".Lfunc_end"):
+            return
+        if not DIRECTIVE.match(text):
+            mnemonic, _, operands = text.strip().partition("\t")
+            yield f"{line or '':5}  {'  ' if text[:1].isspace() else ''}{mnemonic:12} {operands}".rstrip()
 
 
 Ask = Callable[[Any, int, Any], Any]
