@@ -1,13 +1,14 @@
 // Starting a compilation and following its job; a model with free dimensions first asks for them.
 
 import { forget, get, post, remove } from "../core/api.js";
-import { refresh, returnTo } from "../core/session.js";
+import { onSession, refresh, returnTo } from "../core/session.js";
 import { state, update } from "../core/state.js";
 import { openOverlay } from "./overlays.js";
 
 const POLL = 350;
 const listeners = new Set();
 let job = null;
+let following = null; // the recording whose job is asked after
 
 // Calls `listener(job)` now and on each change; job is null when nothing runs.
 export function onJob(listener) {
@@ -45,15 +46,23 @@ function started(request, answer) {
   const again = request.recording !== undefined;
   if (again) returnTo(state().at);
   update({ recording: answer.recording, at: 0, ...(again ? {} : { selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
-  if (answer.job) follow(answer.job);
+  if (answer.job && following !== answer.job) follow(answer.job);
   return answer;
 }
 
+// A recording that is still being written has a job of its own name; whoever opens the page follows it.
+onSession(({ recording, overview }) => {
+  if (overview?.status === "running" && following !== recording) follow(recording);
+});
+
 async function follow(identifier) {
+  following = identifier;
   try {
     const next = await get(`/api/jobs/${identifier}`, { fresh: true });
     next.id = identifier;
+    if (following !== identifier) return;
     if (next.state === "done" || next.state === "cancelled") {
+      following = null;
       publish(null);
       forget(`/api/r/${identifier}/`);
       update({ version: state().version + 1 }, { undo: false });
@@ -61,9 +70,10 @@ async function follow(identifier) {
       return;
     }
     publish(next);
-    if (next.state === "failed") { refresh(); return; }
-    setTimeout(() => follow(identifier), POLL);
+    if (next.state === "failed") { following = null; refresh(); return; }
+    setTimeout(() => { if (following === identifier) follow(identifier); }, POLL);
   } catch {
+    following = null;
     publish(null);
   }
 }

@@ -42,7 +42,7 @@ def _row(step: Row, before: Row | None, sentence: str) -> Row:
     state = _state(step)
     nodes = _difference(step, before, "nodes")
     ran = state == "ok" and step["fired"] and step["name"] not in ("irgen", "plan_memory")
-    fired = f"{step['fired']} of {step['fired'] + step['kept']}" if ran else ""
+    fired = _fired(step) if ran else ""
     return {
         "snapshot": step["snapshot"],
         "name": "Imported" if step["snapshot"] == 0 else step["name"],
@@ -56,6 +56,12 @@ def _row(step: Row, before: Row | None, sentence: str) -> Row:
         "required": int(step["required"]),
         "level": step["level"],
     }
+
+
+def _fired(step: Row) -> str:
+    """Return 53 of 53; a large number stands alone where nothing was left undone."""
+    total = step["fired"] + step["kept"]
+    return f"{step['fired']:,}" if total > 999 and not step["kept"] else f"{step['fired']} of {total}"
 
 
 def _state(step: Row) -> str:
@@ -158,6 +164,7 @@ def _sentence(step: Row, before: Row | None, patterns: Counter[str], ops: _Ops) 
     parts = [f"{pattern} ×{count:,}" if count > 1 else pattern for pattern, count in patterns.most_common(3)]
     more = sum(count for _, count in patterns.most_common()[3:])
     text = "; ".join(parts) + (f"; {more:,} others" if more else "") + "."
+    text = text[0].upper() + text[1:]
     return f"{text} {_peak_moved(step, before, ops)}".strip()
 
 
