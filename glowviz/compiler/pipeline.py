@@ -43,7 +43,8 @@ class Stage:
 GRAPH_STAGES: tuple[Stage, ...] = (
     Stage("Import", ("bind_shapes", "fold_constants", "dce")),
     Stage("Fold up", (
-        "fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu", "fold_hardswish", "fold_swish", "dce",
+        "eliminate_noop", "clean_clips", "fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu",
+        "fold_hardswish", "fold_swish", "dce",
     )),
     Stage("Simplify", (
         "eliminate_noop", "sink_transposes", "merge_transposes", "transpose_to_reshape", "arithmetic",
