@@ -1,8 +1,6 @@
 """Every card keeps what it says: nodes, weights, answers; and its file is built once, whole or not at all."""
 
 import multiprocessing
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
