@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass, replace
 from math import prod
 
@@ -171,7 +173,7 @@ class Type:
         """Every dimension is a number."""
         if self.shape is None:
             return False
-        for dim in self.shape:  # asked more often than anything else: a loop is faster than all()
+        for dim in self.shape:  # noqa: SIM110  # asked more often than anything else: a loop is faster than all()
             if dim.__class__ is Symbol:
                 return False
         return True
@@ -226,16 +228,26 @@ class Type:
 
     def __str__(self) -> str:
         quant = "" if self.quant is None else format_quant(self.quant)
-        shape = "*" if self.shape is None else "x".join(str(d) for d in self.shape)
+        shape = "*" if self.shape is None else "x".join(map(dim_text, self.shape))
         return f"{self.elem}{quant}[{shape}]" + (f"@{self.order}" if self.order else "")
+
+
+PLAIN_DIM = re.compile(r"[A-WYZa-wyz_?][A-WYZa-wyz0-9_?.]*\Z")
+
+
+def dim_text(dim: Dim) -> str:
+    """`64`, `N`, `N<=8`; a name with an x or another odd sign in it is quoted, for x stands between dimensions."""
+    if isinstance(dim, Symbol) and not PLAIN_DIM.match(dim.name):
+        return json.dumps(dim.name) + ("" if dim.bound is None else f"<={dim.bound}")
+    return str(dim)
 
 
 def format_quant(quant: Quant) -> str:
     """`(scale, zero)` or `(axis=0, scale=[…], zero=0)` as it stands in the text of a type."""
     if quant.axis is None:
-        return f"({quant.scale[0]!r}, {quant.zero[0]})"
-    scale = "[" + ", ".join(repr(s) for s in quant.scale) + "]"
-    zero = str(quant.zero[0]) if len(quant.zero) == 1 else "[" + ", ".join(map(str, quant.zero)) + "]"
+        return f"({float(quant.scale[0])!r}, {int(quant.zero[0])})"
+    scale = "[" + ", ".join(repr(float(s)) for s in quant.scale) + "]"
+    zero = str(int(quant.zero[0])) if len(quant.zero) == 1 else "[" + ", ".join(str(int(z)) for z in quant.zero) + "]"
     block = "" if quant.block is None else f", block={quant.block}"
     return f"(axis={quant.axis}{block}, scale={scale}, zero={zero})"
 

@@ -196,8 +196,8 @@ class Recording:
         if not heads:
             raise RecordingProblem(f"snapshot {i} has no program: irgen makes the first one")
         lines = [f"program @{quoted(heads[0]['name'])} {{"]
-        kinds = "('input', 'weight', 'state', 'output')"
-        rows = self.query(f"SELECT name, kind, text FROM buffers WHERE born <= ? AND died > ? AND kind IN {kinds}", i, i)
+        where = "WHERE born <= ? AND died > ? AND kind IN ('input', 'weight', 'state', 'output')"
+        rows = self.query(f"SELECT name, kind, text FROM buffers {where}", i, i)
         texts = {b["name"]: f"  {b['kind']} {b['text']}" for b in rows}
         lines += [texts[name] for name in orjson.loads(heads[0]["declared"])]
         lines += [f"  {s['text']}" for s in self.statements(i)]

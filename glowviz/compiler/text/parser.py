@@ -63,9 +63,11 @@ class Parser:
         while not scan.take("}"):
             if scan.take("const"):
                 constant = self._constant()
+                self._new(constant.name, constants)
                 constants[constant.name] = constant
             elif scan.take("state"):
                 made = self._constant()
+                self._new(made.name, states)
                 states[made.name] = State(made.name, made.type, made.payload)
             elif scan.take("next"):
                 state, value = self._pair()
@@ -74,8 +76,14 @@ class Parser:
                 outputs += [Output(*p) for p in self._returns()]
             else:
                 node = self._node()
+                self._new(node.name, nodes)
                 nodes[node.name] = node
         return cls(name, inputs, constants, nodes, tuple(outputs), states, updates)
+
+    def _new(self, name: str, known: Mapping[str, Any]) -> None:
+        """What stands under one name may not be written twice: the first would be lost."""
+        if name in known:
+            raise self.scan.behind(f"a name that is not defined yet, %{name} is")
 
     def _inputs(self) -> dict[str, Type]:
         scan = self.scan
@@ -83,6 +91,7 @@ class Parser:
         inputs: dict[str, Type] = {}
         while not scan.take(")"):
             name = scan.value()
+            self._new(name, inputs)
             scan.expect(":")
             inputs[name] = scan.any_type()  # type: ignore[assignment]  # sequences stand outside the arena
             if not scan.peek(")"):
@@ -138,7 +147,7 @@ class Parser:
 
     def _op_class(self, name: str, known: Mapping[str, type[Op]]) -> type[Op]:
         if name not in known:
-            raise self.scan.fail(f"a known op before this; there is no {name!r}")
+            raise self.scan.behind(f"a known op; there is no {name!r}")
         return known[name]
 
     def _op(self, cls: type[Op], operands: list[str | None], attributes: dict[str, Any]) -> Op:
@@ -151,14 +160,14 @@ class Parser:
             else:
                 arguments.append(rest.pop(0) if rest else None)
                 if arguments[-1] is None and not slot.optional:
-                    raise self.scan.fail(f"operand {slot.name!r} of {cls.__name__} before this")
+                    raise self.scan.behind(f"operand {slot.name!r} of {cls.__name__}")
         if rest:
-            raise self.scan.fail(f"at most {len(operands) - len(rest)} operands of {cls.__name__} before this")
+            raise self.scan.behind(f"at most {len(operands) - len(rest)} operands of {cls.__name__}")
         fields = dict(zip((s.name for s in cls.slots()), arguments, strict=True))
         try:
             return cls(**fields, **attributes)
         except (TypeError, TypeProblem) as problem:
-            raise self.scan.fail(f"attributes that {cls.__name__} has ({problem})") from None
+            raise self.scan.behind(f"attributes that {cls.__name__} has ({problem})") from None
 
     def _attributes(self) -> dict[str, Any]:
         attributes: dict[str, Any] = {}
@@ -238,7 +247,7 @@ class Parser:
             elements = self._items("]") if scan.take("[") else [self._attribute()]
             return Payload(as_array(elements, type_))
         except TypeProblem as problem:
-            raise scan.fail(f"contents that fit the type before this ({problem})") from None
+            raise scan.behind(f"contents that fit the type ({problem})") from None
 
     def _stored(self) -> Payload:
         self.scan.expect(":")
@@ -248,7 +257,7 @@ class Parser:
         if lookup is not None:
             found = lookup(digest) if callable(lookup) else lookup.get(digest)
         if found is None:
-            raise self.scan.fail(f"a content hash found beside the file or in the store; sha256:{digest} is in neither")
+            raise self.scan.behind(f"a content hash found beside the file or in the store; sha256:{digest} is in neither")
         return found
 
     def _normal(self, type_: Type) -> Payload:
@@ -262,7 +271,7 @@ class Parser:
             if not self.scan.peek(")"):
                 self.scan.expect(",")
         if not {"seed"} <= set(arguments) <= {"seed", "scale", "mean"}:
-            raise self.scan.fail("normal(seed=…, scale=…, mean=…) before this")
+            raise self.scan.behind("normal(seed=…, scale=…, mean=…)")
         rng = np.random.default_rng(int(arguments["seed"]))
         content = rng.normal(arguments.get("mean", 0.0), arguments.get("scale", 1.0), type_.dims).astype(type_.dtype)
         spelling = ", ".join(f"{k}={v!r}" for k, v in arguments.items())
@@ -298,6 +307,8 @@ class Parser:
             keyword = scan.word("an instruction or a declaration")
             if keyword in DECLARED:
                 buffer = self._buffer(DECLARED[keyword])
+                if keyword not in STATEMENTS:  # a second alloc is the verifier's to refuse
+                    self._new(buffer.name, buffers)
                 buffers[buffer.name] = buffer
                 if keyword in STATEMENTS:
                     body.append(STATEMENTS[keyword](buffer.name))
@@ -353,7 +364,7 @@ class Parser:
             elif direction in ("out", "scratch") and value is not None:
                 (outs if direction == "out" else scratch).append(value)
             else:
-                raise scan.fail("in, out, inout or scratch with a buffer before this")
+                raise scan.behind("in, out, inout or scratch with a buffer")
             if not scan.take(","):
                 break
         op = self._op(cls, operands, self._attributes())

@@ -25,7 +25,7 @@ WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 NAME = re.compile(r"[A-Za-z0-9_.]+")
 STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
 NUMBER = re.compile(r"[-+]?(?:inf|nan|0x[0-9a-fA-F]+|(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
-DIM = re.compile(r"(\d+|[A-Za-z_?][A-Za-z0-9_?.+\-*/ ]*?)(<=\d+)?(?=x|\])")
+DIM = re.compile(r'(\d+|[A-WYZa-wyz_?][A-WYZa-wyz0-9_?.]*|"(?:[^"\\]|\\.)*")(<=\d+)?(?=x|\])')
 
 
 class TextProblem(ValueError):
@@ -37,9 +37,12 @@ class Scanner:
 
     def __init__(self, text: str) -> None:
         self.text, self.position = text, 0
+        self.end = 0
+        """Where the last token ended."""
         self.skip()
 
     def skip(self) -> None:
+        self.end = self.position
         found = SPACE.match(self.text, self.position)
         assert found is not None
         self.position = found.end()
@@ -49,6 +52,12 @@ class Scanner:
         rest = self.text[self.position :].split("\n", 1)[0][:40]
         return TextProblem(f"line {line}: expected {expected}, found {rest!r}" if rest else
                            f"line {line}: expected {expected}, found the end of the text")
+
+    def behind(self, expected: str) -> TextProblem:
+        """Like fail, for what has been stepped over: the line and the words are those before the cursor."""
+        line = self.text.count("\n", 0, max(self.end - 1, 0)) + 1
+        passed = self.text[: self.end].rsplit("\n", 1)[-1].strip()[-40:]
+        return TextProblem(f"line {line}: expected {expected}, found {passed!r}")
 
     def peek(self, token: str) -> bool:
         return self.text.startswith(token, self.position)
@@ -105,7 +114,7 @@ class Scanner:
     def integer(self) -> int:
         number = self.number()
         if not isinstance(number, int):
-            raise self.fail("a whole number before this")
+            raise self.behind("a whole number")
         return number
 
     # types -------------------------------------------------------------------------------------
@@ -114,14 +123,14 @@ class Scanner:
         """A tensor type: `f32[1x8x24x24]@NCHW16c`."""
         elem = self.word("a type like f32[1x3]")
         if elem not in ELEMENTS:
-            raise self.fail(f"an element type ({', '.join(ELEMENTS)}) before this, got {elem!r}")
+            raise self.behind(f"an element type ({', '.join(ELEMENTS)})")
         try:
             quant = self._quant() if self.peek("(") else None
             shape = self._shape()
             order = self.order() if self.peek("@") else None
             return Type(elem, shape, quant, order)
         except TypeProblem as problem:
-            raise self.fail(f"a type that can be ({problem})") from None
+            raise self.behind(f"a type that can be ({problem})") from None
 
     def any_type(self) -> Type | SequenceType | OptionalType:
         for word, make in (("seq", SequenceType), ("optional", OptionalType)):
@@ -143,10 +152,11 @@ class Scanner:
         while not self.peek("]"):
             found = DIM.match(self.text, self.position)
             if found is None:
-                raise self.fail("a dimension")
+                raise self.fail('a dimension like 3, N or "max_x"<=8')
             self.position = found.end()
             name, bound = found.group(1), found.group(2)
-            dims.append(int(name) if name.isdigit() else Symbol(name, int(bound[2:]) if bound else None))
+            name = json.loads(name) if name.startswith('"') else name
+            dims.append(int(name) if found.group(1).isdigit() else Symbol(name, int(bound[2:]) if bound else None))
             if self.peek("x"):
                 self.position += 1
         self.expect("]")
@@ -195,7 +205,7 @@ class Scanner:
         if not self.peek("["):
             name = self.word("an order's name")
             if name not in ORDERS_BY_NAME:
-                raise self.fail(f"an order ({', '.join(ORDERS_BY_NAME)} or [axis/tile,…]) before this, got {name!r}")
+                raise self.behind(f"an order ({', '.join(ORDERS_BY_NAME)} or [axis/tile,…])")
             return ORDERS_BY_NAME[name]
         self.expect("[")
         dims: list[tuple[int, int]] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +87,7 @@ def test_contents_are_zeros_of_the_same_name_where_they_are_not_at_hand(run: Run
 
 def test_diffs_agree_with_the_live_graphs(run: Run) -> None:
     graphs = [(i, ir) for i, (_, ir) in enumerate(run.live) if isinstance(ir, Graph)]
-    pairs = [*zip(graphs, graphs[1:], strict=False), (graphs[0], graphs[-1]), (graphs[2], graphs[-3])]
+    pairs = [*pairwise(graphs), (graphs[0], graphs[-1]), (graphs[2], graphs[-3])]
     for (i, before), (j, after) in pairs:
         real, read = diff_graphs(before, after), run.recording.diff(i, j)
         assert set(read.added) == set(real.added), (i, j)
@@ -184,7 +185,7 @@ def test_nodes_that_change_places_are_read_in_the_new_order(tmp_path: Path) -> N
 
 
 def test_a_place_can_be_split_for_ever(tmp_path: Path) -> None:
-    """A node in front of the same node in each of 200 passes: the ranks between its neighbours run out and start anew."""
+    """A node in front of the same node in each of 200 passes: the numbers between its neighbours run out."""
     graphs = [chain("a", "z")]
     for k in range(200):
         z = graphs[-1].nodes["z"]
