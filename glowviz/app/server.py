@@ -31,6 +31,7 @@ from glowviz.app.workshop import JobWorkshop
 from glowviz.compiler.problem import Problem as CompilerProblem
 
 COOKIE = "glowviz_token"
+GALLERY = "gallery:"  # how the command line names a card
 INDEX = """<!DOCTYPE html>
 <html lang="en" data-theme="light">
 <head>{%metas%}<title>{%title%}</title>
@@ -216,7 +217,10 @@ def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tupl
         return "/"
     if model.startswith("gallery:"):
         return f"/?recording={workshop.compile({'gallery': model.removeprefix('gallery:')})['recording']}"
-    made = workshop.open_path(Path(model), full_shapes=shapes)
+    if model.startswith(GALLERY):
+        made = workshop.compile({"gallery": model.removeprefix(GALLERY)})
+    else:
+        made = workshop.open_path(Path(model), full_shapes=shapes)
     if "dims" in made:
         wanted = ", ".join(f"{dim['name']} of {dim['input']}" for dim in made["dims"])
         raise Problem(f"{model} leaves dimensions open: {wanted}.", "the model's inputs", "numbers for all of them",
