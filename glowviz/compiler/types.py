@@ -162,7 +162,8 @@ class Type:
         if self.elem not in ELEMENTS:
             raise TypeProblem(f"unknown element type {self.elem!r}; known are {', '.join(ELEMENTS)}")
         if self.order is not None and self.shape is not None and self.order.rank != len(self.shape):
-            raise TypeProblem(f"order @{self.order} is for rank {self.order.rank}, the shape has rank {len(self.shape)}")
+            rank = len(self.shape)
+            raise TypeProblem(f"order @{self.order} is for rank {self.order.rank}, the shape has rank {rank}")
 
     @property
     def dtype(self) -> np.dtype:

@@ -257,7 +257,8 @@ class Parser:
         if lookup is not None:
             found = lookup(digest) if callable(lookup) else lookup.get(digest)
         if found is None:
-            raise self.scan.behind(f"a content hash found beside the file or in the store; sha256:{digest} is in neither")
+            what = f"a content hash found beside the file or in the store; sha256:{digest} is in neither"
+            raise self.scan.behind(what)
         return found
 
     def _normal(self, type_: Type) -> Payload:
