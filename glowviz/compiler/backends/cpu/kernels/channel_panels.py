@@ -73,7 +73,7 @@ def pack_panels(weights: np.ndarray, source: Map, result: Map, group: int, vecto
 
 
 class PanelSums:
-    """Writes the reduction of one panel: where its weights begin, its first sums, its loop over channels.
+    """Writes the reduction of one panel: where its weights begin, its loop over channels.
 
     Weights lie as [panel][channel block][taps][channel in block][lanes of a whole panel]; the channel blocks are
     all those of the source, or those that the panel's groups touch. A long reduction is summed up in blocks of
@@ -81,11 +81,11 @@ class PanelSums:
     """
 
     def __init__(
-        self, em: Emitter, source: Map, panels: list[Panel], taps: int, bias: Value | None, prefetch: int = 0
+        self, em: Emitter, source: Map, panels: list[Panel], taps: int, prefetch: int = 0
     ) -> None:
         self.em, self.source, self.panels, self.taps = em, source, panels, taps
         self.blocks, self.scratch, self.scratch_bytes = None, None, 0
-        self.bias, self.prefetch, self.vectors = bias, prefetch, panels[0].vectors
+        self.prefetch, self.vectors = prefetch, panels[0].vectors
         self.dense = all((p.first, p.end) == (0, source.channels) for p in panels)
         self.table = None if self.dense else em.table(self._table())
 
@@ -127,16 +127,8 @@ class PanelSums:
         first, end, offset = (em.load(em.offset(row, 8 * n), "i64") for n in range(3))
         return first, end, offset
 
-    def first_sums(self, tile: Tile, block: Index) -> list[Value]:
-        """The bias, or zeros; lanes beyond the last channel get whatever lies there, and are cleared at the end."""
-        em, width = self.em, self.em.lanes * FLOAT
-        if self.bias is None:
-            return [em.zeros() for _ in range(tile.count)]
-        start = em.offset(self.bias, block * width)
-        return [em.load(em.offset(start, v * width)) for v in range(tile.vectors)] * len(tile.offsets)
-
     def add(
-        self, tile: Tile, sums: list[Value], source: Value, weights: Value, channels: tuple[Index, Index],
+        self, tile: Tile, source: Value, weights: Value, channels: tuple[Index, Index],
         taps: Sequence[Level], unroll: int,
     ) -> list[Value]:  # fmt: skip
         """The sums over channels first..end and the taps; `taps` move the weights in units of one tap.
@@ -151,16 +143,17 @@ class PanelSums:
 
         def part(start: Index, count: Index, carry: list[Value]) -> list[Value]:
             with em.loop(0, count, carry=carry) as loop:
-                block = loop.index + start
-                here = em.offset(source, block * self.source.plane)
-                rows = em.offset(weights, (block - low) * (self.taps * per_tap))
-                levels = [*inner, self._channel_level(first, end, block)] if size > 1 else inner
+                channel_block = loop.index + start
+                here = em.offset(source, channel_block * self.source.plane)
+                rows = em.offset(weights, (channel_block - low) * (self.taps * per_tap))
+                levels = [*inner, self._channel_level(first, end, channel_block)] if size > 1 else inner
                 loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll, self.prefetch)
             return loop.results
 
+        zeros = [em.zeros() for _ in range(tile.count)]
         if self.blocks is None or self.scratch is None:
-            return part(low, high - low, sums)
-        return Totals(em, self.scratch).sum_up(sums, self.blocks, (low, high), part)
+            return part(low, high - low, zeros)
+        return Totals(em, self.scratch).sum_up(zeros, self.blocks, (low, high), part)
 
     def _channel_level(self, first: Index, end: Index, block: Index) -> Level:
         em, size = self.em, self.source.block

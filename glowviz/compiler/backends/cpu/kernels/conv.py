@@ -138,8 +138,9 @@ class _Writer:
         has_bias = spec.epilogue.bias
         self.result, self.source, self.weights = em.argument(0), em.argument(1), em.argument(2)
         self.extras = [em.argument(3 + has_bias + n) for n in range(len(spec.epilogue.extras))]
-        taps, bias = spec.kernel[0] * spec.kernel[1], em.argument(3) if has_bias else None
-        self.sums = PanelSums(em, spec.source, self.panels, taps, bias, schedule.prefetch)
+        self.bias = em.argument(3) if has_bias else None
+        taps = spec.kernel[0] * spec.kernel[1]
+        self.sums = PanelSums(em, spec.source, self.panels, taps, schedule.prefetch)
         largest = schedule.vectors * self.row_cut.limit * self.column_cut.limit
         self.sums.sum_in_blocks(3 + has_bias + len(self.extras), taps, largest)
 
@@ -188,7 +189,7 @@ class _Writer:
         down, right = spec.strides[0] * spec.source.row, spec.strides[1] * spec.source.pixel
         tile = Tile([y * down + x * right for y in range(rows) for x in range(columns)], vectors)
         block = panel * schedule.vectors
-        goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step)
+        goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step, bias=self.bias)
         ask_for(em, goal, rows, columns, vectors, place, block)
         first, end, offset = self.sums.locate(panel)
         taps = [
@@ -198,7 +199,7 @@ class _Writer:
             Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel, 1),
         ]
         sums = self.sums.add(
-            tile, self.sums.first_sums(tile, block), source, em.offset(self.weights, offset), (first, end), taps,
+            tile, source, em.offset(self.weights, offset), (first, end), taps,
             self.sums.unroll(schedule.unroll, spec.kernel[1]),
         )  # fmt: skip
         write_back(em, goal, sums, rows, columns, vectors, place, block)

@@ -161,9 +161,9 @@ class _Writer:
         self.panels = _panels(spec, schedule)
         self.row_tasks = spec.result.batch * spec.result.height
         self.tasks = self.row_tasks * len(self.panels)
-        taps, bias = spec.kernel[0] * spec.kernel[1], em.argument(3) if has_bias else None
-        self.sums = PanelSums(em, spec.source, self.panels, taps, bias)
-        self.goal = Goal(spec.result, spec.epilogue, result, extras, step, (1, spec.strides[1]))
+        self.sums = PanelSums(em, spec.source, self.panels, spec.kernel[0] * spec.kernel[1])
+        bias = em.argument(3) if has_bias else None
+        self.goal = Goal(spec.result, spec.epilogue, result, extras, step, (1, spec.strides[1]), bias)
         self.down, self.across = spec.phases(0), spec.phases(1)
         most = max(len(p.taps) for p in self.down) * max(len(p.taps) for p in self.across)
         self.sums.sum_in_blocks(3 + has_bias + len(extras), max(1, most), schedule.vectors * schedule.columns)
@@ -228,10 +228,9 @@ class _Writer:
     ) -> None:  # fmt: skip
         block = panel * self.schedule.vectors
         tile = Tile([n * self.spec.source.pixel for n in range(columns)], vectors)
-        first = self.sums.first_sums(tile, block)
         levels = [
             Level(0, taps[0], self.down[0].step * self.spec.source.row, taps[1]),
             Level(0, taps[1], self.across[0].step * self.spec.source.pixel, 1),
         ]
-        sums = self.sums.add(tile, first, source, weights, channels, levels, 1)
+        sums = self.sums.add(tile, source, weights, channels, levels, 1)
         write_back(self.em, self.goal, sums, 1, columns, vectors, place, block)

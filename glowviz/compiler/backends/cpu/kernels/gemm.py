@@ -10,7 +10,7 @@ from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Matrix
 from glowviz.compiler.backends.cpu.kernels.panel_copy import copy_panel
 from glowviz.compiler.backends.cpu.kernels.tile import BLOCK, Level, Tile, multiply, multiply_in_blocks
 from glowviz.compiler.backends.cpu.kernels.totals import Totals, blocks_for, bytes_for
-from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offset, get, write_rows
+from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offset, write_rows
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
@@ -145,7 +145,7 @@ class _Writer:
             em.offset(pointer, batch_offset(em, extra.matrix, batch)) if extra.matrix else pointer
             for pointer, extra in zip(self.extras, epilogue.extras, strict=True)
         ]
-        return RowGoal(self.spec.result, epilogue, result, extras, self.step)
+        return RowGoal(self.spec.result, epilogue, result, extras, self.step, self.bias)
 
     def _panel(self, goal: RowGoal, a: Value, b: Value, panel: Index, tile: Index | None, columns: int) -> None:
         em, spec = self.em, self.spec
@@ -182,16 +182,15 @@ class _Writer:
         shape = Tile([y * spec.a.row for y in range(rows)], vectors)
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
-        first, level = self._first_sums(shape, column, columns), Level(0, spec.k, spec.a.column, step)
-        sums = self._sums(shape, source, b, first, level, rest)
+        level = Level(0, spec.k, spec.a.column, step)
+        sums = self._sums(shape, source, b, level, rest)
         write_rows(em, goal, sums, rows, columns, row, column)
 
-    def _sums(
-        self, shape: Tile, source: Value, b: Value, first: list[Value], level: Level, rest: int
-    ) -> list[Value]:  # fmt: skip
+    def _sums(self, shape: Tile, source: Value, b: Value, level: Level, rest: int) -> list[Value]:
         em, schedule = self.em, self.schedule
+        zeros = [em.zeros() for _ in range(shape.count)]
         if self.spec.in_blocks:
-            return multiply_in_blocks(em, shape, source, b, first, level, schedule.prefetch, rest)
+            return multiply_in_blocks(em, shape, source, b, zeros, level, schedule.prefetch, rest)
 
         def part(start: Index, count: Index, sums: list[Value]) -> list[Value]:
             here, rows = em.offset(source, start * level.step), em.offset(b, start * level.weights)
@@ -199,14 +198,5 @@ class _Writer:
             return multiply(em, shape, here, rows, sums, [turns], schedule.unroll, schedule.prefetch, rest)
 
         if self.blocks is None:
-            return part(0, self.spec.k, first)
-        return self.totals.sum_up(first, self.blocks, (0, self.spec.k), part)
-
-    def _first_sums(self, shape: Tile, column: Index, columns: int) -> list[Value]:
-        em = self.em
-        if self.bias is None:
-            return [em.zeros() for _ in range(shape.count)]
-        start = em.offset(self.bias, column * FLOAT)
-        width = em.lanes
-        biases = [get(em, em.offset(start, v * width * FLOAT), columns - v * width) for v in range(shape.vectors)]
-        return biases * len(shape.offsets)
+            return part(0, self.spec.k, zeros)
+        return self.totals.sum_up(zeros, self.blocks, (0, self.spec.k), part)

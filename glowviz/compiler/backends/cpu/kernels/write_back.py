@@ -1,11 +1,11 @@
-"""Finished sums leave the registers: epilogue, zero lanes, store into a blocked map."""
+"""Finished sums leave the registers: bias, epilogue, zero lanes, store into a blocked map."""
 
 from dataclasses import dataclass
 from itertools import product
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
-from glowviz.compiler.backends.cpu.kernels.geometry import Map, Steps
+from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map, Steps
 from glowviz.compiler.backends.cpu.values import Index, Value
 
 Place = tuple[Index, Index, Index]  # image, row, column
@@ -22,6 +22,7 @@ class Goal:
     step: Step | None
     # distance of neighbouring rows and columns of the tile in the result (transposed convolutions leave gaps)
     steps: tuple[int, int] = (1, 1)
+    bias: Value | None = None  # one number per channel
 
 
 def start_of(em: Emitter, pointer: Value, layout: Map | Steps, place: Place, block: Index) -> Value:
@@ -37,17 +38,24 @@ def start_of(em: Emitter, pointer: Value, layout: Map | Steps, place: Place, blo
 def write_back(
     em: Emitter, goal: Goal, sums: list[Value], rows: int, columns: int, vectors: int, place: Place, block: Index
 ) -> None:
-    """Store sums [rows, columns, vectors], whose first pixel is `place` and whose first block is `block`."""
+    """Store sums [rows, columns, vectors], whose first pixel is `place` and whose first block is `block`.
+
+    The bias comes last: a big one would round every product that is added to it. It is read for each sum again,
+    because a vector of it for every block of channels would not fit beside the sums.
+    """
     result = start_of(em, goal.result, goal.map, place, block)
     bases = [
         start_of(em, pointer, _walk(extra), place, block)
         for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True)
     ]
     masks = [_mask(em, goal, block, v) for v in range(vectors)]
+    bias = None if goal.bias is None else em.offset(goal.bias, block * (em.lanes * FLOAT))
     for index, value in enumerate(sums):
         pixel, v = divmod(index, vectors)
         y, x = divmod(pixel, columns)
         y, x = y * goal.steps[0], x * goal.steps[1]
+        if bias is not None:
+            value = value + em.load(em.offset(bias, v * em.lanes * FLOAT))
         if goal.step:
             value = goal.step(em, value, lambda n, y=y, x=x, v=v: _extra(em, goal, bases, n, (y, x, v)))
         mask = masks[v]

@@ -1,4 +1,4 @@
-"""Finished sums of a matrix product go back row by row: epilogue, then store of the columns that exist."""
+"""Finished sums of a matrix product go back row by row: bias, epilogue, then store of the columns that exist."""
 
 from dataclasses import dataclass
 
@@ -28,12 +28,17 @@ class RowGoal:
     result: Value
     extras: list[Value]
     step: Step | None
+    bias: Value | None = None
 
 
 def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: int, row: Index, column: Index) -> None:
-    """Store sums [rows, vectors] at (row, column) of the result; only the first `lanes` columns exist."""
+    """Store sums [rows, vectors] at (row, column) of the result; only the first `lanes` columns exist.
+
+    The bias comes last: a big one would round every product that is added to it.
+    """
     vectors = len(sums) // rows
     result = em.offset(goal.result, row * goal.matrix.row + column * FLOAT)
+    bias = None if goal.bias is None else em.offset(goal.bias, column * FLOAT)
     bases = [
         em.offset(pointer, row * _strides(extra).row + column * _strides(extra).column)
         for extra, pointer in zip(goal.epilogue.extras, goal.extras, strict=True)
@@ -41,6 +46,8 @@ def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: 
     for index, value in enumerate(sums):
         y, v = divmod(index, vectors)
         count = min(em.lanes, lanes - v * em.lanes)
+        if bias is not None:
+            value = value + get(em, em.offset(bias, v * em.lanes * FLOAT), count)
         if goal.step:
             value = goal.step(em, value, lambda n, y=y, v=v, c=count: _extra(em, goal, bases, n, y, v, c))
         put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * FLOAT), count)
