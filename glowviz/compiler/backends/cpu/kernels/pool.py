@@ -187,7 +187,8 @@ class _Writer:
         first = em.constant(float("-inf") if spec.kind == "max" else 0.0, em.zeros().type)
         whole, sums = spec.source.width // PARALLEL * PARALLEL, [first] * PARALLEL
         with em.loop(0, spec.source.height, carry=sums) as rows:
-            line, sums = em.offset(start, rows.index * spec.source.row), rows.carry
+            # rows are summed apart, so that errors grow with height + width and not with their product
+            line, sums = em.offset(start, rows.index * spec.source.row), [first] * PARALLEL
             if whole:
                 with em.loop(0, whole, PARALLEL, carry=sums) as loop:
                     here = em.offset(line, loop.index * spec.source.pixel)
@@ -197,7 +198,8 @@ class _Writer:
                 sums = loop.results
             rest = range(whole, spec.source.width)
             loads = [em.load(em.offset(line, x * spec.source.pixel)) for x in rest]
-            rows.next = [self._join(s, loads[n]) if n < len(loads) else s for n, s in enumerate(sums)]
+            sums = [self._join(s, loads[n]) if n < len(loads) else s for n, s in enumerate(sums)]
+            rows.next = [self._join(total, s) for total, s in zip(rows.carry, sums, strict=True)]
         low, high = (self._join(rows.results[n], rows.results[n + 2]) for n in (0, 1))
         total = self._join(low, high)
         return total if spec.kind == "max" else total * (1.0 / (spec.source.height * spec.source.width))
