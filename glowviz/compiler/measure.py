@@ -31,6 +31,8 @@ def measure(
 ) -> None:
     """Time every kernel and whole runs `runs` times, then run the interpreter on every graph that a pass changed."""
     progress("Kernels: timing")
+    peak = executable.peak_gflops()
+    recorder.set_meta({"target_facts": {"peak_gflops": None if peak is None else peak * threads}})
     record_times(recorder, executable, threads, runs)
     record_runs(recorder, threads, whole_runs(executable, runs), "wall clock, one process")
     record_account(recorder, executable)

@@ -42,7 +42,7 @@ def describe_run(
         "path": str(Path(str(path)).absolute()) if path is not None else None,
         "target": backend.name,
         "cpu": backend.target.cpu,
-        "target_facts": {"vector_width": backend.target.vector_width, "peak_gflops": backend.target.peak_gflops},
+        "target_facts": {"peak_gflops": backend.target.peak_gflops},
         "threads": threads,
         "precision": "f32",
         "disabled": sorted(disable),

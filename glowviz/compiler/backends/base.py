@@ -103,6 +103,10 @@ class Executable(Protocol):
         """The code of every instruction, in order."""
         ...
 
+    def peak_gflops(self) -> float | None:
+        """GFLOP/s that one thread of this machine reaches at most, measured now; None where that means nothing."""
+        ...
+
     def account(self) -> MemoryAccount:
         """All memory by use, with the measured peak of the process."""
         ...

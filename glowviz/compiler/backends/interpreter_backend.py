@@ -60,6 +60,9 @@ class InterpretedExecutable:
             for position, i in enumerate(self.program.instructions)
         )
 
+    def peak_gflops(self) -> None:
+        """There is no machine code whose speed a peak could be held against."""
+
     def account(self) -> MemoryAccount:
         """Bytes of the arenas; there is no code."""
         arenas = self.plan.arenas

@@ -22,7 +22,7 @@ PLAIN_NAME = re.compile(r"[A-Za-z0-9_.]+\Z")
 @lru_cache(maxsize=1 << 17)
 def quoted(name: str) -> str:
     """A name as it is, or JSON-quoted where it holds anything but letters, digits, `_` and `.`."""
-    return name if PLAIN_NAME.match(name) else json.dumps(name)
+    return name if PLAIN_NAME.match(name) else json.dumps(name, ensure_ascii=False)
 
 
 def value_name(name: str) -> str:
@@ -89,7 +89,7 @@ def attribute_text(value: Any, nested: Callable[[Graph], str]) -> str:
     if value is None:
         return "null"
     if isinstance(value, str):
-        return json.dumps(value)
+        return json.dumps(value, ensure_ascii=False)
     if isinstance(value, (bool, int, float, complex, np.generic)):
         return number_text(value)
     if isinstance(value, (tuple, list)):

@@ -17,6 +17,7 @@ from glowviz.compiler.backends.cpu.bundle import save_bundle
 from glowviz.compiler.backends.cpu.elf import code_bytes
 from glowviz.compiler.backends.cpu.kernels.draft import STATUS
 from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
+from glowviz.compiler.backends.cpu.peak import measured_peak
 from glowviz.compiler.backends.cpu.pool import Pool, Step
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.timing import Timer
@@ -158,6 +159,10 @@ class CpuExecutable:
         schedule = dict(b.instr.schedule) | dict(b.code.schedule)
         tiles = b.code.split_tiles
         return Listing(position, name, value, True, b.symbol, b.text, schedule, b.code.why, tiles, assembly)
+
+    def peak_gflops(self) -> float:
+        """GFLOP/s of one thread doing nothing but multiply-adds on registers, measured now."""
+        return measured_peak(self.target, self._cache)
 
     def account(self) -> MemoryAccount:
         """Bytes by use; `code` counts loaded instructions and constants."""

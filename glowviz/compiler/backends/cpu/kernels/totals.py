@@ -12,6 +12,8 @@ from glowviz.compiler.backends.cpu.values import Index, Value
 
 BLOCK = 256
 """Turns of a reduction in one block, about."""
+MOST = 8
+"""Blocks, about: where they would be more they are made longer, so that totals cost no more than 2 % of the time."""
 LONG = 512
 """Turns up to which one block holds the whole reduction."""
 LINE = 64  # bytes of a cache line: two workers never share one
@@ -37,7 +39,7 @@ def blocks_for(steps: int, turns: int) -> Blocks | None:
     """
     if steps < 2 or steps * turns <= LONG:
         return None
-    wanted = max(1, round(BLOCK / turns))
+    wanted = max(1, round(BLOCK / turns), round(steps / MOST))
     near = [n for n in range(-(-wanted // 2), wanted * 3 // 2 + 1) if steps % n == 0]
     return Blocks(steps, min(near, key=lambda n: abs(n - wanted)) if near else wanted)
 
