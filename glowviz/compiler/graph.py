@@ -253,6 +253,8 @@ class Graph:
         if known is not None and known[0]() is before:
             return known[1]
         step = self._since(before.nodes)
+        if "makers" in before.__dict__ and "makers" not in self.__dict__:
+            self.__dict__["makers"] = _carried(before.makers, step)
         self.__dict__["_step"] = (ref(before), step)  # verifier and recorder ask the same question
         return step
 
@@ -262,12 +264,23 @@ class Graph:
             return GraphStep({}, (), {}, True)
         other = list(map(is_not, new.values(), map(old.get, new)))
         lost = list(map(is_not, old.values(), map(new.get, old)))
-        in_order = list(compress(new, map(not_, other))) == list(compress(old, map(not_, lost)))
+        in_order = list(new) == list(old) or (
+            list(compress(new, map(not_, other))) == list(compress(old, map(not_, lost))))
         places = tuple(compress(range(len(new)), other))
         return GraphStep(dict(compress(new.items(), other)), places, dict(compress(old.items(), lost)), in_order)
 
     def evolve(self, **changes: Any) -> Graph:
         return replace(self, **changes)
+
+
+def _carried(makers: Mapping[str, Node], step: GraphStep) -> dict[str, Node]:
+    """The makers of the next graph, from those of the one before: copying is cheaper than asking every node."""
+    carried = dict(makers)
+    for node in step.gone.values():
+        for result in node.results:
+            carried.pop(result, None)
+    carried.update((result, node) for node in step.added.values() for result in node.results)
+    return carried
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -194,6 +194,11 @@ def _swapped(graph: Graph) -> Graph:
     return graph.evolve(nodes={name: graph.nodes[name] for name in order})
 
 
+def _late(graph: Graph) -> Graph:
+    nodes = {name: node for name, node in graph.nodes.items() if name != "a"}
+    return graph.evolve(nodes=nodes | {"a": graph.nodes["a"].evolve(label="later")})
+
+
 def _one_result(graph: Graph) -> Graph:
     node = graph.nodes["v"]
     return graph.evolve(nodes=dict(graph.nodes) | {"v": node.evolve(results=("v",), types=node.types[:1])})
@@ -215,6 +220,7 @@ def _other_state(graph: Graph) -> Graph:
 @pytest.mark.parametrize(("change", "message"), [
     (lambda g: _without(g, "a"), "%a is used but nothing makes it"),
     (_swapped, "%i is used before it is made"),
+    (_late, "%a is used before it is made"),
     (_one_result, "%i is used but nothing makes it"),
     (_wider, "shapes [5] and [4] do not broadcast"),
     (lambda g: g.evolve(inputs={"x": Type("f32", (5,))}), "%a is said to be f32[4]"),

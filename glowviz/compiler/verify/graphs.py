@@ -36,7 +36,7 @@ def verify_graph(graph: Graph, since: Graph | None = None) -> None:
     fresh, readers = (graph.nodes, ()) if since is None else _fresh(graph, since)
     _definitions(graph, since)
     _names(graph, since)
-    position = dict(zip(graph.nodes, range(len(graph.nodes)), strict=True)) if fresh else {}
+    position = dict(zip(graph.nodes, range(len(graph.nodes)), strict=True)) if fresh or readers else {}
     constants = graph.constants
     known = Known(lambda v: constants[v].array if v in constants else None, graph.maker, graph.type)
     for name, node in fresh.items():
@@ -62,23 +62,37 @@ def _fresh(graph: Graph, since: Graph) -> tuple[Mapping[str, Node], Sequence[Nod
     step = graph.since(since)
     if not step.in_order:
         return new, ()
-    fresh = dict(step.added)
     alike: set[str] = set()
+    relabelled: list[Node] = []
     for name, node in step.added.items():
-        (alike if _gives_the_same(old.get(name), node) else moved).update(node.results)
+        before = old.get(name)
+        if before is not None and before.op is node.op and _same_results(before, node):
+            relabelled.append(node)
+        else:
+            (alike if _gives_the_same(before, node) else moved).update(node.results)
+    same = alike.union(*[node.results for node in relabelled])
     for node in step.gone.values():
-        if not alike.issuperset(node.results):
+        if not same.issuperset(node.results):
             moved.update(node.results)
+    still = [node for node in relabelled if moved.isdisjoint(node.op.operands)]
+    skip = {node.name for node in still}
+    fresh = {name: node for name, node in step.added.items() if name not in skip}
     kept = [user for value in moved for user in since.users.get(value, ()) if new.get(user.name) is user]
     fresh.update((user.name, user) for user in kept)
-    return fresh, [user for value in alike for user in since.users.get(value, ()) if new.get(user.name) is user]
+    # a node that is only relabelled may have changed its place: its users are asked for the order
+    readers = [user for value in same for user in since.users.get(value, ()) if new.get(user.name) is user]
+    return fresh, [*still, *readers]
 
 
 def _gives_the_same(old: Node | None, new: Node) -> bool:
     """Whoever reads its results finds what it found before: same types, and contents that no type follows from."""
-    if old is None or old.results != new.results or old.types != new.types:
+    if old is None or not _same_results(old, new):
         return False
     return all(t.static and t.count > SMALL for t in new.types if isinstance(t, Type))
+
+
+def _same_results(old: Node, new: Node) -> bool:
+    return old.results == new.results and (old.types is new.types or old.types == new.types)
 
 
 def _moved_inputs(graph: Graph, since: Graph) -> set[str]:
@@ -94,7 +108,12 @@ def _moved_inputs(graph: Graph, since: Graph) -> set[str]:
 def _definitions(graph: Graph, since: Graph | None) -> None:
     if since is not None and since.nodes is graph.nodes and since.constants is graph.constants:
         return
-    count = sum([len(node.results) for node in graph.nodes.values()])
+    if since is None:
+        count = sum([len(node.results) for node in graph.nodes.values()])
+    else:  # that graph defines every value once
+        step = graph.since(since)
+        added, gone = (sum([len(n.results) for n in nodes.values()]) for nodes in (step.added, step.gone))
+        count = len(since.makers) + added - gone
     total = count + len(graph.inputs) + len(graph.constants) + len(graph.states)
     others = graph.inputs.keys() | graph.constants.keys() | graph.states.keys()
     if len(graph.makers) + len(others) == total and graph.makers.keys().isdisjoint(others):
@@ -169,7 +188,8 @@ def _shape_of_node(name: str, node: Node) -> None:
         raise VerifyProblem(f"it has {len(node.results)} results and {len(node.types)} types", _at(node),
                             "one type for each result")
     for type_ in node.types:
-        _quantized(type_, _at(node))
+        if getattr(type_, "quant", None) is not None:
+            _quantized(type_, _at(node))
 
 
 def _operands(node: Node, graph: Graph, position: Mapping[str, int]) -> None:
@@ -187,11 +207,11 @@ def _operands(node: Node, graph: Graph, position: Mapping[str, int]) -> None:
 
 
 def _types(node: Node, graph: Graph, known: Known) -> None:
-    types = [graph.type(o) for o in node.op.operands]
-    if node.kind == "Opaque" or not all(getattr(t, "static", False) for t in (*types, *node.types)):
+    types = {o: graph.type(o) for o in node.op.operands}
+    if node.kind == "Opaque" or not all(getattr(t, "static", False) for t in (*types.values(), *node.types)):
         return
     try:
-        inferred = infer(node.op, graph.type, known)
+        inferred = infer(node.op, types.__getitem__, known)
     except TypeProblem as problem:
         raise VerifyProblem(f"its operands do not fit: {problem}", _at(node), "operands that the op accepts") from None
     if len(node.results) > len(inferred):
