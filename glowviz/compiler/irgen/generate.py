@@ -90,18 +90,30 @@ class Generator:
         self.code.append(Instr(op, outs, node.origin, node.label, value=node.name))
 
     def _as_view(self, node: Node) -> bool:
-        """The same bytes under another type: no instruction, a view."""
+        """The same bytes under another type: no instruction, a view. A halo on either side costs one copy."""
         source = self._buffer(node.op.operands[0])
         base, type_ = self.buffers[source], node.type
-        wanted = self.halos.get(node.name)
-        if base.type.order or type_.order or base.halo or wanted or base.type.elem != type_.elem:
+        if base.type.order or type_.order or base.kind == "weight" or base.type.elem != type_.elem:
             return False
-        if base.kind == "weight" or base.bytes != type_.bytes:
-            return False
-        self.buffers[node.name] = Buffer(node.name, type_, "view", base=source, origin=node.origin)
-        self.where[node.name] = node.name
-        self.code.append(View(node.name))
+        if base.halo is not None:
+            source = self._copied(source, f"{node.name}.plain", base.type, node)
+        if node.name not in self.halos:
+            self._view(node.name, type_, source, node.origin)
+            return True
+        self._view(f"{node.name}.view", type_, source, node.origin)
+        self._copied(f"{node.name}.view", node.name, type_, node)
         return True
+
+    def _view(self, name: str, type_: Type, base: str, origin: Origin) -> None:
+        self.buffers[name] = Buffer(name, type_, "view", base=base, origin=origin)
+        self.where[name] = name
+        self.code.append(View(name))
+
+    def _copied(self, source: str, name: str, type_: Type, node: Node) -> str:
+        """The same values in a buffer of their own, with the halo that its name asks for."""
+        self._declare(name, type_, "activation", node.origin)
+        self.code.append(Instr(Copy(source), (name,), node.origin, node.label, value=name))
+        return name
 
     def _buffer(self, value: str) -> str:
         """The buffer of a value; a constant gets its weight buffer when it is first read."""
