@@ -161,8 +161,9 @@ def make_web_server(app: dash.Dash, host: str, port: int) -> BaseWSGIServer:
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise Problem(f"Port {port} of {host} is taken.", str(error), "A free port.",
-                          f"Give another one, for example --port {port + 1}.") from error
+            raise Problem(f"{host}:{port} cannot be opened: {error.strerror or error}", "--host and --port",
+                          "an address of this machine and a free port",
+                          f"Give another one, for example --port {port + 1}") from error
     return make_server(host, port, app.server, threaded=True, request_handler=_Quiet)
 
 
@@ -183,7 +184,12 @@ def serve(
     workshop = JobWorkshop(shelf_store, load=load)
     app = create_app(real_services(shelf_store, workshop, local), hosts=frozenset({host}), token=token)
     server = make_web_server(app, host, port)
-    path = _first_path(workshop, model, dict(shapes or {}))
+    try:
+        path = _first_path(workshop, model, dict(shapes or {}))
+    except BaseException:
+        server.server_close()
+        workshop.close()
+        raise
     address = f"http://{'[' + host + ']' if ':' in host else host}:{server.server_port}{path}"
     secret = f"{'&' if '?' in path else '?'}token={token}" if token else ""
     print(f"glowviz runs on {address}{secret}", file=sys.stderr)
@@ -223,9 +229,17 @@ def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tupl
         made = workshop.open_path(Path(model), full_shapes=shapes)
     if "dims" in made:
         wanted = ", ".join(f"{dim['name']} of {dim['input']}" for dim in made["dims"])
-        raise Problem(f"{model} leaves dimensions open: {wanted}.", "the model's inputs", "numbers for all of them",
-                      f"Give them with --shape {made['dims'][0]['input']}=…")
+        raise Problem(f"{model} leaves dimensions open: {wanted}", "the model's inputs", "a number for each",
+                      f"Give {_example(Path(model))}, or other numbers")
     return f"/?recording={made['recording']}"
+
+
+def _example(model: Path) -> str:
+    """The --shape options that would do for a model with free dimensions."""
+    from glowviz.compiler.importer import inspect_model
+
+    asked = [one for one in inspect_model(model).inputs if one.free]
+    return " ".join(f"--shape {one.name}={'x'.join(map(str, one.proposed or ()))}" for one in asked)
 
 
 def _warm(workshop: JobWorkshop) -> None:

@@ -59,9 +59,9 @@ def _source(main: str, files: dict[str, str], shapes: dict[str, tuple[int, ...]]
     """Return what the compiler reads: text is parsed here, uploads are read with their side files."""
     if main.endswith(".glow"):
         from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
-        from glowviz.compiler.text import parse_graph
+        from glowviz.compiler.text import Contents, parse_graph
 
-        return parse_graph(Path(main).read_text(encoding="utf-8"))
+        return parse_graph(Path(main).read_text(encoding="utf-8"), Contents(main))
     if not files:
         return main
     from glowviz.compiler.importer import read_model

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +101,24 @@ def test_the_app_gets_what_the_command_line_says(glowviz: Command, monkeypatch: 
                          "browser": False, "load": []}
     assert [one["model"] for one in called] == ["small.glow", None, "gallery:ring"]
     assert (called[1]["host"], called[1]["port"], called[1]["browser"]) == ("127.0.0.1", 8050, True)
+
+
+def test_any_compilation_can_be_recorded(glowviz: Command, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOWVIZ_RECORD", str(folder / "spy.glowrec"))
+    assert glowviz("run", "small.glow").status == 0
+    assert open_recording("spy.glowrec").passes()[-1]["name"] == "plan_memory"
+
+
+def test_debugging_says_more_at_each_level(glowviz: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    said = []
+    for level in "1234":
+        monkeypatch.setenv("GLOWVIZ_DEBUG", level)
+        said.append(glowviz("run", "small.glow").err)
+    assert [len(text) for text in said] == sorted(len(text) for text in said)
+    assert "fold_batchnorm: " in said[0]
+    assert "graph @small(" not in said[0]
+    assert "graph @small(" in said[1]
+    assert "conv_bn at %norm: " in said[2]
+    assert "conv_bn at %norm: " not in said[1]
+    refused = re.compile(r"^  (?:keep|miss) \w+ ×\d+: ", re.MULTILINE)
+    assert [bool(refused.search(text)) for text in said] == [False, False, False, True]

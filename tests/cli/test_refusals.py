@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,22 @@ def test_the_shape_that_is_asked_for_is_the_shape_to_give(glowviz: Command) -> N
     refusal = glowviz("run", "free.onnx").refusal
     given = refusal.split("--shape ")[1].split(",")[0].split(" ")[0].rstrip(".")
     assert glowviz("run", "free.onnx", "--shape", given).status == 0
+
+
+@pytest.mark.usefixtures("files")
+def test_the_app_asks_for_the_same_shape(glowviz: Command) -> None:
+    refusal = glowviz("free.onnx", "--no-browser", "--port", "0").refusal
+    assert "size of x" in refusal
+    given = refusal.split("--shape ")[1].split(",")[0]
+    assert glowviz("run", "free.onnx", "--shape", given).status == 0
+
+
+def test_a_port_that_is_taken(glowviz: Command) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refusal = glowviz("--no-browser", "--port", port).refusal
+    assert f"127.0.0.1:{port} cannot be opened" in refusal
+    assert f"--port {port + 1}" in refusal
 
 
 def test_a_disk_that_cannot_be_written(glowviz: Command) -> None:
