@@ -13,7 +13,9 @@ from glowviz import __version__
 from glowviz.cli.arguments import COMMANDS, parser
 from glowviz.cli.tables import markdown, pass_rows
 from glowviz.compiler.backends import BACKENDS
+from glowviz.compiler.importer.limits import NEWEST
 from glowviz.compiler.ops.table import rows
+from glowviz.gallery import cards
 
 DOCS = Path(__file__).parent.parent / "docs"
 README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
@@ -122,6 +124,19 @@ def test_the_architecture_has_the_layers_that_are_checked() -> None:
     text = (DOCS / "ARCHITECTURE.md").read_text(encoding="utf-8").split("## Who may import whom")[1].split("```")[1]
     written = re.sub(r"inside the compiler:", ">", " ".join(text.split()))
     assert [part.strip() for part in written.split(">") if part.strip()] == layers
+
+
+def test_the_readme_counts_the_operations() -> None:
+    (count,) = re.findall(r"(\d+) of its operations", README)
+    assert int(count) == sum(bool(row["onnx"]) for row in rows())
+    assert f"opsets 7 to {NEWEST}" in README
+
+
+def test_the_readme_counts_the_gallery() -> None:
+    words = {"six": 6, "seven": 7, "eight": 8}
+    (count,) = re.findall(r"the gallery: (\w+) models", README)
+    assert words[count] == len(cards())
+    assert min(card.nodes for card in cards()) == int(re.findall(r"from (\d+) nodes", README)[0])
 
 
 def test_the_change_log_has_this_version() -> None:
