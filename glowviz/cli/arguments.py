@@ -34,9 +34,9 @@ class Parser(argparse.ArgumentParser):
 
 def parser() -> argparse.ArgumentParser:
     """The parser of `glowviz`; every command sets `run`."""
-    top = Parser(prog="glowviz", description=TITLE, epilog=EPILOG, allow_abbrev=False)
+    top = Parser(prog="glowviz", usage=USAGE, description=TITLE, epilog=EPILOG, allow_abbrev=False)
     top.add_argument("--version", action="version", version=f"glowviz {__version__}")
-    subparsers = top.add_subparsers(metavar="COMMAND", required=True)
+    subparsers = top.add_subparsers(prog="glowviz", metavar="COMMAND", required=True)
     for name, (add, run) in COMMANDS.items():
         text = (run.__doc__ or "").strip()
         one = subparsers.add_parser(name, help=text.split("\n")[0], description=text, allow_abbrev=False)
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
+USAGE = "glowviz [MODEL]\n       glowviz COMMAND …"
 TITLE = "Opens any ONNX network, compiles it to machine code one pass at a time, and shows every step."
 EPILOG = "`glowviz MODEL` opens the app with a model; `glowviz` alone opens the gallery. " \
          "Wherever a model may stand, gallery:NAME is one of the gallery."

@@ -95,15 +95,21 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def wrong_rule(folder: Path) -> Iterator[Path]:
-    """wrong.py: a pass `arithmetic` with a rule that is right for one node of small.glow and wrong for the other."""
+def own_passes() -> Iterator[None]:
+    """What a test declares is forgotten after it."""
     passes, rules = dict(PASSES), dict(RULES)
-    path = folder / "wrong.py"
-    path.write_text(WRONG, encoding="utf-8")
-    yield path
+    yield
     for table, kept in ((PASSES, passes), (RULES, rules)):
         table.clear()
         table.update(kept)
+
+
+@pytest.fixture
+def wrong_rule(folder: Path, own_passes: None) -> Path:
+    """wrong.py: a pass `arithmetic` with a rule that is right for one node of small.glow and wrong for the other."""
+    path = folder / "wrong.py"
+    path.write_text(WRONG, encoding="utf-8")
+    return path
 
 
 WRONG = '''"""A planted miscompile."""

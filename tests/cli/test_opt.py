@@ -80,6 +80,21 @@ def test_a_pass_from_a_file(glowviz: Command, wrong_rule: Path) -> None:
     assert "Abs(" in ran.out
 
 
+@pytest.mark.usefixtures("own_passes")
+def test_the_pass_of_the_docs(glowviz: Command, folder: Path) -> None:
+    page = (ROOT.parent.parent / "docs" / "adding-a-pass.md").read_text(encoding="utf-8")
+    (folder / "drop_zero.py").write_text(page.split("```python\n")[1].split("```")[0])
+    text = """graph @g(%x: f32[3]) {
+  const %zero: f32[3] = [0.0, 0.0, 0.0]
+  %sum: f32[3] = Add(%x, %zero)
+  %y: f32[3] = Relu(%sum)
+  return "y"=%y
+}"""
+    after = glowviz("opt", "-", "--load", "drop_zero.py", "--passes", "drop_zero", stdin=text).out
+    assert "%y: f32[3] = Relu(%x)" in after
+    assert "Add" not in after
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
