@@ -92,7 +92,7 @@ class PanelSums:
     def sum_in_blocks(self, argument: int, taps: int, largest: int) -> None:
         """Where the reduction over `taps` taps is long, use the scratch area that operand `argument` points to."""
         size = self.source.block
-        self.blocks = blocks_for(max(len(p.ranges(size)) for p in self.panels), taps * size)
+        self.blocks = blocks_for(max(len(p.ranges(size)) for p in self.panels), taps * size, self.em.target)
         if self.blocks:
             self.scratch_bytes = bytes_for(largest, self.em.lanes)
             self.scratch = self.em.offset(self.em.argument(argument), self.em.worker * self.scratch_bytes)

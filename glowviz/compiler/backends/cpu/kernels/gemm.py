@@ -100,7 +100,7 @@ class _Writer:
         self.cut = Cut(spec.m, schedule.rows)
         self.tasks = spec.batch * self.panels * (1 if schedule.copy else self.cut.tiles)
         panel = spec.k * self.width * FLOAT if schedule.copy else 0
-        self.blocks = None if spec.in_blocks else blocks_for(spec.k, 1)
+        self.blocks = None if spec.in_blocks else blocks_for(spec.k, 1, target)
         self.scratch_bytes = panel + (bytes_for(schedule.rows * schedule.vectors, em.lanes) if self.blocks else 0)
         addresses = iter(range(100))
         self.result, self.a, self.b = (em.argument(next(addresses)) for _ in range(3))

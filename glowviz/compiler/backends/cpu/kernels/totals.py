@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT
 from glowviz.compiler.backends.cpu.values import Index, Value
+from glowviz.compiler.target import Target
 
 BLOCK = 256
 """Turns of a reduction in one block, about."""
 MOST = 8
-"""Blocks, about: where they would be more they are made longer, so that totals cost no more than 2 % of the time."""
-LONG = 512
+"""Blocks, about: where they would be more they are made longer, so that totals cost no more than 2 % of the time.
+
+Without FMA a turn takes twice as long and rounds twice, so there blocks stay short.
+"""
+LONG = 320
 """Turns up to which one block holds the whole reduction."""
 LINE = 64  # bytes of a cache line: two workers never share one
 
@@ -32,14 +36,14 @@ class Blocks:
         return self.steps % self.size == 0
 
 
-def blocks_for(steps: int, turns: int) -> Blocks | None:
+def blocks_for(steps: int, turns: int, target: Target) -> Blocks | None:
     """The blocks of a loop whose every step is `turns` turns of a reduction; None where the whole is short.
 
     Where there is a choice, all blocks are equally long.
     """
     if steps < 2 or steps * turns <= LONG:
         return None
-    wanted = max(1, round(BLOCK / turns), round(steps / MOST))
+    wanted = max(1, round(BLOCK / turns), round(steps / MOST) if target.has_fma else 1)
     near = [n for n in range(-(-wanted // 2), wanted * 3 // 2 + 1) if steps % n == 0]
     return Blocks(steps, min(near, key=lambda n: abs(n - wanted)) if near else wanted)
 
