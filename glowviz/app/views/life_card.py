@@ -147,10 +147,11 @@ def _instruction(recording: Recording, name: str, version: NodeVersion) -> dict[
     if recording.last("program") is None:
         return None
     rows = [row for row in recording.statements() if row["kind"] == "instr"]
-    at = next((k for k, row in enumerate(rows) if row["value"] == name or name in row["outs"].split("\x1f")), None)
+    working = [(k, row) for k, row in enumerate(rows) if row["instruction"] != "fill_halo"]  # a border is no result
+    at = next((k for k, row in working if row["value"] == name or name in row["outs"].split("\x1f")), None)
     if at is None and version.died < ALIVE:
         wanted = set(version.origin)
-        at = next((k for k, row in enumerate(rows) if wanted & set((row["origins"] or "").split("\x1f"))), None)
+        at = next((k for k, row in working if wanted & set((row["origins"] or "").split("\x1f"))), None)
     if at is None:
         return None
     kernels = recording.query("SELECT name, native, why, flops, llvm, assembly FROM kernels WHERE position = ?", at)
