@@ -1,4 +1,4 @@
-// Settings of a compilation: precision, threads and which passes run.
+// Settings of a compilation: threads and which passes run.
 
 import { button, el, replace } from "../core/dom.js";
 import { session } from "../core/session.js";
@@ -9,8 +9,6 @@ export function settings(body, { close }) {
   const { overview, passes } = session();
   if (!overview || !passes) { replace(body, el("p", {}, "No model is open.")); return; }
   const off = new Set(overview.disabled || []);
-  const precision = el("select", { "aria-label": "Precision" }, ["f32", "i8"].map((name) => el("option", { value: name }, name)));
-  precision.value = overview.precision || "f32";
   const threads = el("input.field.short", { type: "number", min: 1, max: 256, value: overview.threads || 1, "aria-label": "Threads" });
   const rows = passes.rows.name.map((name, row) => ({ name, row })).filter(({ row }) => passes.rows.snapshot[row] !== 0 && passes.rows.level[row] !== "kernels");
   const seen = new Set();
@@ -20,10 +18,10 @@ export function settings(body, { close }) {
   });
   const run = () => {
     close();
-    attempt({ recording: state().recording, precision: precision.value, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
+    attempt({ recording: state().recording, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
   };
   replace(body, el("div.settings", {},
-    el("label.row", {}, el("span", {}, "Precision"), precision), el("label.row", {}, el("span", {}, "Threads"), threads),
+    el("label.row", {}, el("span", {}, "Threads"), threads),
     el("h3", {}, "Passes"), el("div.switches", {}, switches.map(({ line }) => line)),
     el("div.actions", {}, button("Compile", run, { kind: "primary" }))));
 }

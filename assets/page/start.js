@@ -37,7 +37,7 @@ function doors(note, local, recent) {
   const path = el("input.field", { type: "text", placeholder: "/path/to/model.onnx", "aria-label": "Path of a model on this machine", spellcheck: "false" });
   const byPath = el("form.by-path", { onsubmit: (event) => { event.preventDefault(); attempt(note, () => openPath(path.value)); } }, path, el("button.button", { type: "submit" }, "Open"));
   return [
-    door("play", "Watch a compiler think", "A small network on which every pass has something to do. Press n for the next one. 90 seconds.",
+    door("play", "Watch a compiler think", "A small trained network on which most passes have something to do. Press n for the next one.",
       button("Start", () => openCard(first, note, true), { kind: "primary" })),
     door("file", "Open your model", "Drop an .onnx file anywhere, with its data files if it has any.",
       el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them", files),

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -120,3 +121,11 @@ def spread(samples: list[float]) -> float:
     """Return half the distance between the quartiles, a spread that one slow run does not move."""
     ordered = sorted(samples)
     return (ordered[(3 * len(ordered)) // 4 - (len(ordered) % 4 == 0)] - ordered[len(ordered) // 4]) / 2
+
+
+def account_of(meta: Mapping[str, Any]) -> dict[str, int]:
+    """Return bytes by use, as parts that add up: packed copies are counted apart from the other weights."""
+    account = dict(meta.get("account") or (meta.get("plan") or {}).get("arenas") or {})
+    if "packed" in account:
+        account["weights"] -= account["packed"]
+    return account

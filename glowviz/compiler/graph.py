@@ -8,22 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import compress
 from operator import is_not, not_
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 from weakref import WeakValueDictionary, ref
 
 import numpy as np
 
 from glowviz.compiler.types import ELEMENT_OF, Type, of_array
-
-
-class Operation(Protocol):
-    """What a Graph asks of an op: its operand names, its attributes, and itself with other operands."""
-
-    @property
-    def operands(self) -> tuple[str, ...]: ...
-    @property
-    def attributes(self) -> Mapping[str, Any]: ...
-    def with_operands(self, rename: Mapping[str, str]) -> Any: ...
 
 
 class Origin:

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import orjson
 
 from glowviz.compiler.backends.base import Backend, Executable
+from glowviz.compiler.backends.inputs import noise
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
@@ -99,16 +99,6 @@ def whole_runs(executable: Executable, runs: int) -> list[float]:
         executable.run(inputs)
         samples.append(float(time.perf_counter_ns() - started))
     return samples
-
-
-def noise(program: Program) -> dict[str, np.ndarray]:
-    """Inputs that any program takes: seeded noise for floats, zeros for everything that may be an index."""
-    rng = np.random.default_rng(0)
-    types = {b.name: b.type for b in program.of_kind("input")}
-    return {
-        name: rng.standard_normal(t.dims).astype(t.dtype) if t.is_float else np.zeros(t.dims, t.dtype)
-        for name, t in types.items()
-    }
 
 
 def record_runs(recorder: Recorder, threads: int, samples: list[float], note: str) -> None:

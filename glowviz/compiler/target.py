@@ -1,6 +1,6 @@
 """A machine is plain data: what it keeps and fuses, how wide its vectors are, how big its caches."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,3 @@ class Target:
     def order_of(self, op: str) -> str | None:
         """The nickname of the memory order that `op` prefers here, for example NCHW16c, or None."""
         return dict(self.orders).get(op)
-
-    def with_peaks(self, gflops: float, gbytes: float | None = None) -> "Target":
-        """The same machine with peaks somebody measured."""
-        return replace(self, peak_gflops=gflops, peak_gbytes=gbytes)

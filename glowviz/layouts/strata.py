@@ -32,10 +32,6 @@ class Strata:
     net_tail: list[int] = field(default_factory=list)
     outlet: list[int] = field(default_factory=list)
 
-    def lane_net(self, vertex: int) -> int:
-        """The net that a lane belongs to."""
-        return self.net_of[vertex - self.count]
-
 
 def build(problem: Problem, rows: list[int], stub_span: int, direct: Collection[int] = frozenset()) -> Strata:
     """Cut edges that span more than stub_span rows, and give the others a lane in every row they cross.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text
+from glowviz.app.wording import account_of, byte_text
 from glowviz.compiler.recording.reader import Recording
 
 COLUMNS = ("name", "title", "space", "offset", "size", "first", "end", "kind", "value")
@@ -89,6 +89,6 @@ def _running(statements: list[Any], peak: int) -> str:
 
 
 def _account(meta: dict[str, Any]) -> list[Payload]:
-    account = meta.get("account") or (meta.get("plan") or {}).get("arenas") or {}
+    account = account_of(meta)
     return [{"label": label, "bytes": account[key], "text": byte_text(account[key])}
             for key, label in ACCOUNT if account.get(key)]

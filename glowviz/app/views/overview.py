@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, counted, digits, median, shape_of, time_text, told
+from glowviz.app.wording import account_of, byte_text, counted, digits, median, shape_of, time_text, told
 from glowviz.compiler.recording.reader import Recording
 
 UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
@@ -93,7 +93,7 @@ def _time(recording: Recording) -> list[Payload]:
 
 
 def _memory(meta: dict[str, Any]) -> list[Payload]:
-    account = meta.get("account") or (meta.get("plan") or {}).get("arenas") or {}
+    account = account_of(meta)
     rows = [(key.replace("_", " "), account[key]) for key in (*ACCOUNT, "io") if account.get(key)]
     return [{"label": label, "bytes": size, "text": byte_text(size)} for label, size in dict(rows).items()]
 

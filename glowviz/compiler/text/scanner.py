@@ -85,9 +85,6 @@ class Scanner:
         self.skip()
         return found.group()
 
-    def at_word(self) -> bool:
-        return WORD.match(self.text, self.position) is not None
-
     def word(self, expected: str) -> str:
         return self.match(WORD, expected)
 

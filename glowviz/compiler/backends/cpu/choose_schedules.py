@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.planner import PLANNERS, plan_of
 from glowviz.compiler.ops import Fused
 from glowviz.compiler.ops.base import Elementwise
+from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program, Statement
 from glowviz.compiler.recording.records import Change, Refusal, log
 from glowviz.compiler.rewrite import program_pass
 from glowviz.compiler.target import Target
-
-Winograd = Literal["off", "auto"]
 
 
 @program_pass(required=True)
 def choose_schedules(program: Program, target: Target, *, winograd: str = "off") -> Program:
     """conv …  ->  conv … {algorithm, tile, order of tasks, why}, by a count of cycles for this machine
 
-    `winograd` is reserved: only "off" has an effect today.
+    Winograd convolution is not built yet: any other choice than "off" is refused.
     """
-    if winograd not in ("off", "auto"):
-        raise ValueError(f"choose_schedules has no winograd={winograd!r}; it knows off and auto")
+    if winograd != "off":
+        raise Problem(
+            f"winograd={winograd!r} is not built yet", "option winograd of pass choose_schedules", "'off'",
+            "Leave the option away: every convolution is computed directly",
+        )
     return program.evolve(body=tuple(_scheduled(s, program, target) for s in program.body))
 
 

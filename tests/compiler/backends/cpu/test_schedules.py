@@ -21,6 +21,7 @@ from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.backends.cpu.registry import lower
 from glowviz.compiler.graph import Payload
 from glowviz.compiler.ops import Conv, FillHalo
+from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Buffer, Halo, Instr, Program, PublicOutput
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type, channel_blocked
@@ -154,8 +155,9 @@ def test_unpacked_weights_are_no_kernel() -> None:
     assert lower("conv", start.instructions[-1], start, target) is None
 
 
-def test_winograd_is_reserved() -> None:
+@pytest.mark.parametrize("choice", ["auto", "f4"])
+def test_winograd_is_refused_until_it_is_built(choice: str) -> None:
     target = targets()[0]
-    assert choose_schedules.run(program(True, target), target, winograd="auto")[0].instructions[-1].schedule
-    with pytest.raises(ValueError, match="off and auto"):
-        choose_schedules.run(program(True, target), target, winograd="f4")
+    assert choose_schedules.run(program(True, target), target, winograd="off")[0].instructions[-1].schedule
+    with pytest.raises(Problem, match="not built yet"):
+        choose_schedules.run(program(True, target), target, winograd=choice)
