@@ -20,7 +20,8 @@ export function digits(value, count = 3) {
 export function milliseconds(ms) {
   if (ms === null || ms === undefined) return "–";
   if (ms >= 1000) return `${digits(ms / 1000)} s`;
-  return ms >= 0.1 || ms === 0 ? `${digits(ms)} ms` : `${digits(ms * 1000)} µs`;
+  if (ms >= 0.1 || ms === 0) return `${digits(ms)} ms`;
+  return ms >= 1e-4 ? `${digits(ms * 1000)} µs` : `${Math.round(ms * 1e6)} ns`; // clocks tell no part of a nanosecond
 }
 
 // A time with its spread in the same unit, no finer than the time's own last digit.
@@ -28,7 +29,7 @@ export function spreadTime(ms, spread) {
   const text = milliseconds(ms);
   if (!spread || text === "–") return text;
   const [number, unit] = text.split(" ");
-  const factor = { s: 1e-3, ms: 1, "µs": 1e3 }[unit];
+  const factor = { s: 1e-3, ms: 1, "µs": 1e3, ns: 1e6 }[unit];
   const shown = (spread * factor).toFixed((number.split(".")[1] || "").length);
   return Number(shown) ? `${number} ±${shown} ${unit}` : text;
 }

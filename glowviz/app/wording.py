@@ -35,19 +35,20 @@ def signed(count: float, text: str) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Return a duration: 38.9 ms, 12 µs, 1.2 s."""
+    """Return a duration: 38.9 ms, 12 µs, 40 ns, 1.2 s."""
     if seconds >= 1:
         return f"{digits(seconds)} s"
     if seconds >= 1e-3:
         return f"{digits(seconds * 1e3)} ms"
-    return f"{digits(seconds * 1e6)} µs"
+    # clocks tell no part of a nanosecond
+    return f"{digits(seconds * 1e6)} µs" if seconds >= 1e-7 or not seconds else f"{seconds * 1e9:.0f} ns"
 
 
 def time_with_spread(seconds: float, around: float) -> tuple[str, str]:
     """Return a duration and its spread in the same unit, the spread no finer than the duration's last digit."""
     text = time_text(seconds)
     number, unit = text.split(" ")
-    size = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
+    size = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "ns": 1e-9}[unit]
     places = len(number.partition(".")[2])
     shown = f"{around / size:.{places}f}"
     return text, f"±{shown}" if float(shown) else ""
