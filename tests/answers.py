@@ -35,6 +35,16 @@ def rebound(path: Path, shapes: dict[str, tuple[int, ...]]) -> bytes:
     return model.SerializeToString()
 
 
+def before_saturation(model: bytes) -> bytes:
+    """The model with the logits as outputs in place of the Softmax or Sigmoid behind them, which would hide errors
+    where it is flat and enlarge them where it is steep."""
+    proto = onnx.load_from_string(model)
+    squashes = {n.output[0]: n.input[0] for n in proto.graph.node if n.op_type in ("Softmax", "Sigmoid")}
+    for value in proto.graph.output:
+        value.name = squashes.get(value.name, value.name)
+    return proto.SerializeToString()
+
+
 # ---- magika: which kind of file?
 
 MAGIKA_SHAPES = {"bytes": (1, 2048)}

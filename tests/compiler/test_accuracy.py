@@ -15,6 +15,7 @@ from glowviz.compiler.validate import inputs_of
 from tests.answers import (
     MAGIKA_SHAPES,
     Arrays,
+    before_saturation,
     centerface_answer,
     centerface_feed,
     cls_answer,
@@ -24,6 +25,7 @@ from tests.answers import (
     magika_answer,
     magika_feed,
     magika_files,
+    rebound,
     text_line,
 )
 from tests.models import example, light, picture, trained
@@ -106,6 +108,34 @@ def test_same_bits_for_any_number_of_threads(name: str) -> None:
     for threads in (2, 4):
         more = glowviz.compile(path, threads=threads).run(feed)
         assert all(np.array_equal(one[name_], more[name_]) for name_ in one)
+
+
+def trained_feed(name: str) -> Arrays:
+    """What the test of a trained model's answer gives it."""
+    if name == "magika":
+        return magika_feed(magika_files()["python"])
+    if name == "centerface":
+        return centerface_feed(picture("astronaut"))
+    page = picture("page")
+    if name == "ppocr_det":
+        return det_feed(page)
+    line = cls_feed(text_line(page, (13, 40)))
+    return line if name == "ppocr_cls" else {"x": np.ascontiguousarray(line["x"])}
+
+
+@pytest.mark.models
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", ["magika", "centerface", "ppocr_det", "ppocr_cls", "ppocr_rec"])
+def test_trained_models_have_the_numbers_of_the_peer(name: str, target: str) -> None:
+    feed = trained_feed(name)
+    shapes = {key: value.shape for key, value in feed.items()}
+    model = before_saturation(rebound(trained(name), shapes))
+    ours = glowviz.compile(model, shapes=shapes, target=target).run(feed)
+    peers = peer_outputs(model, feed)
+    truth = run_graph(bound_graph(model, shapes), feed, precision="f64")
+    for key, wanted in peers.items():
+        assert relative(ours[key], wanted) <= TO_PEER, key
+        assert relative(ours[key], truth[key]) <= max(FLOOR, TO_TRUTH * relative(wanted, truth[key])), key
 
 
 @pytest.mark.models

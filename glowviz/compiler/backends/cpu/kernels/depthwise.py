@@ -9,7 +9,7 @@ from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Map, check_reach
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
-from glowviz.compiler.backends.cpu.values import Value
+from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
 
 UNROLLED = 25  # taps up to which a whole window is written out
@@ -87,9 +87,9 @@ class _Writer:
         self.tasks = spec.result.batch * spec.result.blocks * spec.result.height
         em, has_bias = self.em, spec.epilogue.bias
         result, self.source, self.weights = (em.argument(n) for n in range(3))
-        bias = em.argument(3) if has_bias else None
+        self.bias = em.argument(3) if has_bias else None
         extras = [em.argument(3 + has_bias + n) for n in range(len(spec.epilogue.extras))]
-        self.goal = Goal(spec.result, spec.epilogue, result, extras, step, bias=bias)
+        self.goal = Goal(spec.result, spec.epilogue, result, extras, step)
 
     def write(self) -> None:
         em, spec = self.em, self.spec
@@ -107,13 +107,19 @@ class _Writer:
                 with em.loop(0, count) as loop:
                     column = loop.index * columns + start
                     here = em.offset(source, column * (spec.strides[1] * spec.source.pixel))
-                    sums = self._sums(here, weights, columns)
+                    sums = self._sums(self._start(block, columns), here, weights)
                     write_back(em, self.goal, sums, 1, columns, 1, (image, row, column), block)
                 start += count * columns
 
-    def _sums(self, source: Value, weights: Value, columns: int) -> list[Value]:
+    def _start(self, block: Index, columns: int) -> list[Value]:
+        """The bias: sums this short cost one rounding less than with the bias added at the end."""
+        em = self.em
+        first = em.zeros() if self.bias is None else em.load(em.offset(self.bias, block * (em.lanes * FLOAT)))
+        return [first] * columns
+
+    def _sums(self, sums: list[Value], source: Value, weights: Value) -> list[Value]:
         em, (height, width) = self.em, self.spec.kernel
-        sums, line = [em.zeros()] * columns, width * em.lanes * FLOAT
+        line = width * em.lanes * FLOAT
         # with 16 registers LLVM's scheduler mixes unrolled rows until it spills
         if height * width <= UNROLLED and em.target.registers > 16:
             for y in range(height):
