@@ -1,16 +1,20 @@
 """A convolutional network, trained here in seconds on drawn digits, then dressed with what exporters leave behind.
 
-The twenty-two operators hold a case for nearly every graph pass: see `dress`.
+Its twelve nodes hold a case for every graph pass: see `dress`.
 """
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 
+from glowviz.gallery import digit_head
+from glowviz.gallery.digit_head import EPSILON, SLOPE, WIDTH, leaky
 from glowviz.gallery.train import Adam, Weights, softmax
-from glowviz.gallery.writer import Built, Net
+from glowviz.gallery.writer import Built, Module, Net
 
-SIZE, KERNEL, FILTERS, SLOPE = 12, 5, 16, 0.1
+SIZE, KERNEL, FILTERS = 12, 5, 16
 EPOCHS, EXAMPLES, BATCH = 14, 3000, 100
 NEAR = 2
 """Rows and columns of the first of two poolings; both together look at the whole picture."""
@@ -69,11 +73,6 @@ def gradients(weights: Weights, cut: np.ndarray, digits: np.ndarray) -> Weights:
             "bias": d_best.sum(axis=0), "filters": np.einsum("nfk,nf->kf", winners, d_best)}
 
 
-def leaky(x: np.ndarray) -> np.ndarray:
-    """x where positive, else a tenth of it."""
-    return np.where(x > 0, x, np.float32(SLOPE) * x)
-
-
 def pooled(weights: Weights, x: np.ndarray) -> np.ndarray:
     """How strongly each filter answers anywhere in each picture: f32[count × 16]."""
     maps = windows(x) @ weights["filters"] + weights["bias"]
@@ -119,44 +118,87 @@ def _normalization(weights: Weights) -> list[np.ndarray]:
     return [np.sqrt(variance + np.float32(1e-5)), weights["bias"] + mean, mean, variance]
 
 
-def dress(weights: Weights) -> Net:
-    """The network as a careless exporter leaves it; in brackets the pass that has something to do.
+def dress(weights: Weights, head: Weights) -> Net:
+    """The network in the twelve nodes of a careless exporter; in brackets the pass that has something to do.
 
-    The batch is free [bind_shapes]; the channel axis is put in [lower]; Pad before Conv [merge_pad];
-    BatchNormalization [fold_batchnorm]; two inverse Transposes around a Relu [sink_transposes,
-    merge_transposes]; Relu before MaxPool [swap_relu_maxpool]; a Transpose that only moves a 1
-    [transpose_to_reshape], then Flatten [clean_reshapes]; a PRelu with one slope [fold_leaky_relu] behind a Gemm
-    [fuse]; Dropout [eliminate_noop]; a quotient of constants [fold_constants] that is 1 [arithmetic]; the scores
-    computed twice [cse], once to be returned; a softmax in pieces [fold_softmax]; a result that nobody reads [dce].
+    The batch is free [bind_shapes]; Pad before Conv [merge_pad]; BatchNormalization [fold_batchnorm]; two inverse
+    Transposes around a Relu [sink_transposes, merge_transposes] in front of a MaxPool [swap_relu_maxpool]; a PRelu
+    with one slope [fold_leaky_relu]. The last two nodes call functions that the file brings along, as exporters
+    write a module: see `activations` and `classifier`.
     """
     net = Net("digit", opset=17)
-    x = features(net, net.input("picture", ["batch", SIZE, SIZE]), weights)
-    mix = [net.weight("mix.weight", weights["mix"]), net.weight("mix.bias", weights["mix_bias"])]
-    slope = net.weight("leaky.slope", np.full(1, SLOPE, np.float32))
-    x = net.add("PRelu", net.add("Gemm", x, *mix, name="mix"), slope, name="leaky")
-    net.output("probability", head(net, x, weights), ["batch", 10])
+    edges = net.integers("edge.pads", [0, 0, 2, 2, 0, 0, 2, 2])
+    x = net.add("Pad", net.input("picture", ["batch", 1, SIZE, SIZE]), edges, name="edge", mode="constant")
+    x = features(net, x, weights)
+    mix = [net.weight("mix.weight", head["mix"].T.reshape(WIDTH, FILTERS, 1, 1)),
+           net.weight("mix.bias", head["mix_bias"])]
+    x = net.add("Conv", x, *mix, name="mix", kernel_shape=[1, 1])
+    x = net.add("PRelu", x, net.weight("leaky.slope", np.full(1, SLOPE, np.float32)), name="leaky")
+    (x,) = net.call(activations(), x, net.weight("gamma", head["gamma"]), name="bend")
+    layer = [net.weight("scores.weight", head["w"].T), net.weight("scores.bias", head["b"])]
+    scores, probability, _ = net.call(classifier(), x, *layer, name="decide")
+    net.output("scores", scores, ["batch", 10])
+    net.output("probability", probability, ["batch", 10])
     return net
 
 
-def head(net: Net, x: str, weights: Weights) -> str:
-    """From features to a softmax in pieces; the scores themselves become an output too."""
-    layer = [net.weight("scores.weight", weights["w"]), net.weight("scores.bias", weights["b"])]
-    net.output("scores", net.add("Gemm", x, *layer, name="scores"), ["batch", 10])
-    x = net.add("Gemm", x, *layer, name="scores_again")
-    net.add("Sigmoid", x, name="unread")
-    x = net.add("Dropout", x, name="dropout")
-    unit = net.add("Div", net.scalar("temperature", 2.0), net.scalar("cooled", 2.0), name="ratio")
-    x = net.add("Mul", x, unit, name="tempered")
-    powers = net.add("Exp", x, name="powers")
-    total = net.add("ReduceSum", powers, net.integers("classes.axis", [1]), name="total", keepdims=1)
-    return net.add("Div", powers, total, name="share")
+def activations() -> Module:
+    """f32[batch × 24 × 1 × 1] -> f32[batch × 24]: many ways to bend a line, written out.
+
+    A Transpose that only moves ones [transpose_to_reshape], then Flatten [clean_reshapes]; GELU in five pieces
+    [fold_gelu] behind them [sink_elementwise]; a scale beside the layer norm [fold_layernorm]; of three thirds the
+    first through x · hardsigmoid(x) [fold_hardswish], the second through x · sigmoid(x) [fold_swish]; joined in two
+    steps [clean_concat_slice].
+    """
+    body = Module("Activations", ["x", "gamma"], ["y"])
+    body.add("Transpose", "x", "last", perm=[0, 2, 3, 1])
+    body.add("Flatten", "last", "flat", axis=1)
+    for name, number in (("root", sqrt(2)), ("one", 1.0), ("half", 0.5)):
+        body.constant(name, number)
+    body.add("Div", "flat root", "inner")
+    body.add("Erf", "inner", "erf")
+    body.add("Add", "erf one", "shifted")
+    body.add("Mul", "flat shifted", "product")
+    body.add("Mul", "product half", "gelu")
+    body.constant("unit.scale", [1.0] * WIDTH)
+    body.add("LayerNormalization", "gelu unit.scale", "unit", axis=-1, epsilon=EPSILON)
+    body.add("Mul", "unit gamma", "normal")
+    body.add("Split", "normal", "first second third", axis=1)
+    body.add("HardSigmoid", "first", "hard", alpha=1 / 6, beta=0.5)
+    body.add("Mul", "first hard", "hardswish")
+    body.add("Sigmoid", "second", "soft")
+    body.add("Mul", "second soft", "swish")
+    body.add("Concat", "hardswish swish", "two", axis=1)
+    body.add("Concat", "two third", "y", axis=1)
+    return body
+
+
+def classifier() -> Module:
+    """f32[batch × 24] -> scores and probabilities, f32[batch × 10] each.
+
+    Dropout [eliminate_noop]; weights that are turned first [fold_constants]; the scores computed twice [cse], once
+    divided by a temperature of 1 [arithmetic]; a softmax in pieces [fold_softmax], kept between 0 and 1
+    [clean_clips]; a third result, the digit itself, that nobody reads [dce].
+    """
+    body = Module("Classifier", ["x", "weight", "bias"], ["scores", "probability", "digit"])
+    body.add("Dropout", "x", "kept")
+    body.add("Transpose", "weight", "turned", perm=[1, 0])
+    body.add("Gemm", "kept turned bias", "scores")
+    body.add("Gemm", "kept turned bias", "again")
+    for name, number in (("temperature", 1.0), ("never", 0.0), ("surely", 1.0)):
+        body.constant(name, number)
+    body.add("Div", "again temperature", "cooled")
+    body.add("Exp", "cooled", "powers")
+    body.constant("classes", [1])
+    body.add("ReduceSum", "powers classes", "total", keepdims=1)
+    body.add("Div", "powers total", "share")
+    body.add("Clip", "share never surely", "probability")
+    body.add("ArgMax", "probability", "digit", axis=1, keepdims=0)
+    return body
 
 
 def features(net: Net, x: str, weights: Weights) -> str:
-    """From the picture to one number a filter, f32[batch × 16]."""
-    x = net.add("Unsqueeze", x, net.integers("channel.axis", [1]), name="channel")
-    edges = net.integers("edge.pads", [0, 0, 2, 2, 0, 0, 2, 2])
-    x = net.add("Pad", x, edges, name="edge", mode="constant")
+    """From the padded picture to one number a filter, f32[batch × 16 × 1 × 1]."""
     filters = weights["filters"].T.reshape(FILTERS, 1, KERNEL, KERNEL)
     x = net.add("Conv", x, net.weight("strokes.weight", filters), name="strokes", kernel_shape=[KERNEL] * 2,
                 pads=[0] * 4, strides=[1, 1])
@@ -167,20 +209,22 @@ def features(net: Net, x: str, weights: Weights) -> str:
     x = net.add("Transpose", x, name="channels_last", perm=[0, 2, 3, 1])
     x = net.add("Relu", x, name="relu")
     x = net.add("Transpose", x, name="channels_first", perm=[0, 3, 1, 2])
-    x = net.add("MaxPool", x, name="anywhere", kernel_shape=[SIZE // NEAR] * 2, strides=[SIZE // NEAR] * 2)
-    x = net.add("Transpose", x, name="ones_moved", perm=[0, 2, 3, 1])
-    return net.add("Flatten", x, name="flat", axis=1)
+    return net.add("MaxPool", x, name="anywhere", kernel_shape=[SIZE // NEAR] * 2, strides=[SIZE // NEAR] * 2)
 
 
 def samples() -> tuple[dict[str, dict[str, np.ndarray]], dict[str, str]]:
     """One picture of each digit, by name, and the right answers."""
     x, digits = pictures(np.random.default_rng(5), 200)
     first = {digit: int(np.flatnonzero(digits == digit)[0]) for digit in range(10)}
-    return ({f"a {digit}": {"picture": x[place][None]} for digit, place in first.items()},
+    return ({f"a {digit}": {"picture": x[place][None, None]} for digit, place in first.items()},
             {f"a {digit}": str(digit) for digit in first})
 
 
 def build() -> Built:
-    """f32[batch × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
-    weights, accuracy = train()
-    return Built(dress(weights).model(), {"accuracy": accuracy, "unseen": 1000}, *samples())
+    """f32[batch × 1 × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
+    weights, _ = train()
+    x, digits = pictures(np.random.default_rng(7), 2 * EXAMPLES)
+    head = digit_head.train(pooled(weights, x), digits, np.random.default_rng(8))
+    x, digits = pictures(np.random.default_rng(1), 1000)
+    accuracy = float((digit_head.scores(head, pooled(weights, x)).argmax(axis=1) == digits).mean())
+    return Built(dress(weights, head).model(), {"accuracy": accuracy, "unseen": 1000}, *samples())

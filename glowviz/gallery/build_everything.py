@@ -20,6 +20,32 @@ EXAMPLES, STEPS, BATCH = 3000, 1500, 200
 _erf = np.vectorize(erf, otypes=[np.float32])
 
 
+def head(net: Net, x: str, weights: Weights) -> str:
+    """From features to a softmax in pieces; the scores themselves become an output too."""
+    layer = [net.weight("scores.weight", weights["w"]), net.weight("scores.bias", weights["b"])]
+    net.output("scores", net.add("Gemm", x, *layer, name="scores"), ["batch", 10])
+    x = net.add("Gemm", x, *layer, name="scores_again")
+    net.add("Sigmoid", x, name="unread")
+    x = net.add("Dropout", x, name="dropout")
+    unit = net.add("Div", net.scalar("temperature", 2.0), net.scalar("cooled", 2.0), name="ratio")
+    x = net.add("Mul", x, unit, name="tempered")
+    powers = net.add("Exp", x, name="powers")
+    total = net.add("ReduceSum", powers, net.integers("classes.axis", [1]), name="total", keepdims=1)
+    return net.add("Div", powers, total, name="share")
+
+
+def features(net: Net, weights: Weights) -> str:
+    """From the picture to one number a filter, f32[batch × 16]: what build_digit has, and a channel axis put in."""
+    size = build_digit.SIZE
+    x = net.input("picture", ["batch", size, size])
+    x = net.add("Unsqueeze", x, net.integers("channel.axis", [1]), name="channel")
+    edges = net.integers("edge.pads", [0, 0, 2, 2, 0, 0, 2, 2])
+    x = net.add("Pad", x, edges, name="edge", mode="constant")
+    x = build_digit.features(net, x, weights)
+    x = net.add("Transpose", x, name="ones_moved", perm=[0, 2, 3, 1])
+    return net.add("Flatten", x, name="flat", axis=1)
+
+
 def middle_weights(seed: int = 0) -> Weights:
     """Random weights of the layers that are not trained."""
     rng = np.random.default_rng([seed, 3])
@@ -59,12 +85,12 @@ def middle_values(x: np.ndarray, weights: Weights, scale: np.ndarray, bias: np.n
     return (x / (1 + np.exp(-x))).astype(np.float32)
 
 
-def train(features: Weights, values: tuple[Weights, np.ndarray, np.ndarray]) -> tuple[Weights, float]:
+def train(filters: Weights, values: tuple[Weights, np.ndarray, np.ndarray]) -> tuple[Weights, float]:
     """The last layer, and the share of 1,000 unseen pictures named right."""
 
     def seen(seed: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         x, digits = build_digit.pictures(np.random.default_rng(seed), count)
-        return middle_values(build_digit.pooled(features, x), *values), digits
+        return middle_values(build_digit.pooled(filters, x), *values), digits
 
     x, digits = seen(11, EXAMPLES)
     rng = np.random.default_rng(12)
@@ -81,16 +107,16 @@ def train(features: Weights, values: tuple[Weights, np.ndarray, np.ndarray]) -> 
 
 def build() -> Built:
     """f32[batch × 12 × 12] -> f32[batch × 10] scores and as many probabilities, with ten sample pictures."""
-    features, _ = build_digit.train()
+    filters, _ = build_digit.train()
     weights = middle_weights()
     net = Net("everything", opset=17)
-    x = build_digit.features(net, net.input("picture", ["batch", build_digit.SIZE, build_digit.SIZE]), features)
-    x = middle(net, x, weights)
+    x = middle(net, features(net, filters), weights)
     norm = (net.array("normal.scale"), net.array("normal.bias"))
-    last, accuracy = train(features, (weights, *norm))
+    last, accuracy = train(filters, (weights, *norm))
     # A careful exporter keeps probabilities between 0 and 1 [clean_clips].
     bounds = [net.scalar("never", 0.0), net.scalar("surely", 1.0)]
-    share = build_digit.head(net, x, last)
+    share = head(net, x, last)
     net.output("probability", net.add("Clip", share, *bounds, name="bounded"), ["batch", 10])
     samples, expected = build_digit.samples()
-    return Built(net.model(), {"accuracy": accuracy, "unseen": 1000}, samples, expected)
+    flat = {name: {"picture": arrays["picture"][:, 0]} for name, arrays in samples.items()}
+    return Built(net.model(), {"accuracy": accuracy, "unseen": 1000}, flat, expected)

@@ -1,4 +1,4 @@
-"""A Net collects ONNX nodes and seeded weights, one method per layer, and `model()` gives the finished file."""
+"""A Net collects ONNX nodes, functions and seeded weights; `model()` gives the finished file."""
 
 from __future__ import annotations
 
@@ -17,6 +17,34 @@ IR_VERSION = 10
 
 Array = np.ndarray
 Dim = int | str
+MODULES = "gallery.modules"
+"""The domain of a file's own functions: one per module, as exporters that keep modules write them."""
+
+
+class Module:
+    """The body of an ONNX function in the making: nodes on named values, constants inside."""
+
+    def __init__(self, name: str, inputs: Sequence[str], outputs: Sequence[str], opset: int = 17) -> None:
+        self.name = name
+        self.inputs = inputs
+        self.outputs = outputs
+        self.opset = opset
+        self.nodes: list[onnx.NodeProto] = []
+
+    def add(self, op: str, inputs: str, outputs: str, **attributes: Any) -> None:
+        """Append one operator; operands and results are names with blanks between them."""
+        self.nodes.append(helper.make_node(op, inputs.split(), outputs.split(), **attributes))
+
+    def constant(self, name: str, value: float | Sequence[float] | Sequence[int]) -> None:
+        """A constant inside the body: f32, or i64 where all numbers are whole by type."""
+        array = np.array(value)
+        array = array.astype(np.float32) if array.dtype.kind == "f" else array
+        self.add("Constant", "", name, value=numpy_helper.from_array(array))
+
+    def proto(self) -> onnx.FunctionProto:
+        """The finished function."""
+        return helper.make_function(MODULES, self.name, list(self.inputs), list(self.outputs), self.nodes,
+                                    [helper.make_opsetid("", self.opset)])
 
 
 class Net:
@@ -31,6 +59,7 @@ class Net:
         self.seed = seed
         self.opset = opset
         self.nodes: list[onnx.NodeProto] = []
+        self.modules: list[onnx.FunctionProto] = []
         self.weights: dict[str, onnx.TensorProto] = {}
         self.inputs: list[onnx.ValueInfoProto] = []
         self.outputs: list[onnx.ValueInfoProto] = []
@@ -74,6 +103,13 @@ class Net:
         result = f"{name}.out"
         self.nodes.append(helper.make_node(op, list(inputs), [result], name=name, **attributes))
         return result
+
+    def call(self, module: Module, *inputs: str, name: str) -> list[str]:
+        """Append a call of a function that the file brings along, and return the names of its results."""
+        self.modules.append(module.proto())
+        made = [f"{name}.{result}" for result in module.outputs]
+        self.nodes.append(helper.make_node(module.name, list(inputs), made, name=name, domain=MODULES))
+        return made
 
     def normal(self, name: str, shape: Sequence[int], scale: float) -> str:
         """Store weights drawn from N(0, scale²), float32."""
@@ -120,8 +156,9 @@ class Net:
         """The finished model, checked, with every intermediate shape that ONNX can infer left out."""
         graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs,
                                   initializer=list(self.weights.values()))
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)],
-                                  producer_name="glowviz", ir_version=IR_VERSION)
+        own = [helper.make_opsetid(MODULES, 1)] if self.modules else []
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset), *own],
+                                  functions=self.modules, producer_name="glowviz", ir_version=IR_VERSION)
         onnx.checker.check_model(model)
         return model
 

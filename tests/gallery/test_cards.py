@@ -8,8 +8,9 @@ import onnx
 import onnxruntime
 import pytest
 
-from glowviz.gallery import Card, card, cards
+from glowviz.gallery import Card, card, cards, digit_head
 from glowviz.gallery.build_digit import FONT, glyphs, pictures
+from glowviz.gallery.train import softmax
 
 NAMES = [entry.name for entry in cards()]
 
@@ -58,6 +59,7 @@ def test_the_digit_cards_name_digits(name: str) -> None:
         assert str(probability.argmax()) == entry.expected()[name]
         assert probability.sum() == pytest.approx(1, abs=1e-5)
     x, digits = pictures(np.random.default_rng(99), 500)
+    x = x.reshape(-1, *next(iter(entry.samples().values()))["picture"].shape[1:])
     named = np.asarray(run.run(["scores"], {"picture": x})[0]).argmax(axis=1)
     assert (named == digits).mean() > 0.96
     assert entry.facts()["accuracy"] == pytest.approx((named == digits).mean(), abs=0.03)
@@ -79,16 +81,32 @@ def test_the_font_has_ten_different_digits() -> None:
     assert set(FONT) == set(".# \n")
 
 
-def test_the_first_card_has_a_case_for_every_pass() -> None:
-    graph = onnx.load(cards()[0].path()).graph
-    ops = [node.op_type for node in graph.node]
-    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    assert [node.name for node in graph.node if node.output[0] not in read] == ["unread"]
-    assert ops.count("Gemm") == 3
-    assert ops.count("Transpose") == 3
-    for before, after in (("Pad", "Conv"), ("Conv", "BatchNormalization"), ("Transpose", "Flatten")):
-        assert ops[ops.index(after) - 1] == before
-    assert graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+def test_the_first_card_is_a_network_of_twelve_nodes() -> None:
+    model = onnx.load(cards()[0].path())
+    ops = [node.op_type for node in model.graph.node]
+    assert ops == ["Pad", "Conv", "BatchNormalization", "MaxPool", "Transpose", "Relu", "Transpose", "MaxPool", "Conv",
+                   "PRelu", "Activations", "Classifier"]
+    assert [function.name for function in model.functions] == ops[-2:]
+    assert model.graph.input[0].type.tensor_type.shape.dim[0].dim_param == "batch"
+
+
+def test_the_gradients_of_the_first_card_s_head_are_those_of_its_loss() -> None:
+    rng = np.random.default_rng(3)
+    weights = {name: array.astype(np.float64) for name, array in digit_head.first_weights(16, rng).items()}
+    felt, digits = rng.uniform(0, 2, (20, 16)), rng.integers(0, 10, 20)
+
+    def loss() -> float:
+        share = softmax(digit_head.scores(weights, felt))
+        return float(-np.log(share[np.arange(len(digits)), digits]).mean())
+
+    for name, gradient in digit_head.gradients(weights, felt, digits).items():
+        place, step = np.unravel_index(np.abs(gradient).argmax(), gradient.shape), 1e-4
+        weights[name][place] += step
+        above = loss()
+        weights[name][place] -= 2 * step
+        below = loss()
+        weights[name][place] += step
+        assert gradient[place] == pytest.approx((above - below) / (2 * step), rel=1e-3)
 
 
 def test_a_card_is_built_once(empty_cache: Path) -> None:
