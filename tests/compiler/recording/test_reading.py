@@ -117,7 +117,8 @@ def test_a_life_ends_where_the_node_does(run: Run) -> None:
         there = [i for i, graph in enumerate(graphs) if name in graph.nodes]
         events = run.recording.life(name)
         assert events[0].kind == "born"
-        assert events[0].snapshot == there[0]
+        # a second result of a node may become a node of its own: the value is as old as its first maker
+        assert events[0].snapshot == next(i for i, graph in enumerate(graphs) if graph.maker(name) is not None)
         if name not in graphs[-1].nodes:
             ends = [e for e in events if e.kind in ("removed", "merged")]
             assert ends, f"%{name} is gone and its life does not say why: {events}"
