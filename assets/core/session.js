@@ -61,7 +61,7 @@ export async function refresh(mine = turn) {
       update({ at: wanted }, { undo: false });
       wanted = null;
     } else if (state().at >= overview.snapshots) update({ at: Math.max(0, overview.snapshots - 1) }, { undo: false });
-    if (overview.status === "running") timer = setTimeout(() => refresh(mine), POLL);
+    if (overview.status === "running" || passes.status === "running") timer = setTimeout(() => refresh(mine), POLL);
   } catch (error) {
     if (mine !== turn) return;
     publish({ error });

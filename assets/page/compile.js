@@ -1,7 +1,7 @@
 // Starting a compilation and following its job; a model with free dimensions first asks for them.
 
 import { forget, get, post, remove } from "../core/api.js";
-import { onSession, refresh, returnTo } from "../core/session.js";
+import { goTo, onSession, refresh, returnTo, session } from "../core/session.js";
 import { state, update } from "../core/state.js";
 import { openOverlay } from "./overlays.js";
 
@@ -61,16 +61,16 @@ async function follow(identifier) {
     const next = await get(`/api/jobs/${identifier}`, { fresh: true });
     next.id = identifier;
     if (following !== identifier) return;
-    if (next.state === "done" || next.state === "cancelled") {
+    if (["done", "cancelled", "failed"].includes(next.state)) {
       following = null;
-      publish(null);
+      publish(next.state === "failed" ? next : null);
       forget(`/api/r/${identifier}/`);
       update({ version: state().version + 1 }, { undo: false });
-      refresh();
+      await refresh();
+      if (next.state !== "done") showFailure(identifier);
       return;
     }
     publish(next);
-    if (next.state === "failed") { following = null; refresh(); return; }
     setTimeout(() => { if (following === identifier) follow(identifier); }, POLL);
   } catch {
     following = null;
@@ -78,8 +78,17 @@ async function follow(identifier) {
   }
 }
 
+// What went wrong is shown where it went wrong: the last good state, with the node that was in hand.
+function showFailure(identifier) {
+  const { recording, passes } = session();
+  const problem = recording === identifier ? passes?.rows.problem?.find(Boolean) : null;
+  if (problem && problem.snapshot >= 0) goTo(problem.snapshot, { selected: problem.name || null, tab: "overview" });
+}
+
 export async function cancelJob() {
   if (!job) return;
-  await remove(`/api/jobs/${job.id}`).catch(() => {});
+  const { id } = job;
+  await remove(`/api/jobs/${id}`).catch(() => {});
   publish(null);
+  if (following === null) follow(id);
 }

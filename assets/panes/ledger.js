@@ -6,8 +6,10 @@ import { exported } from "../core/inlined.js";
 import { goTo, onSession, session } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { attempt } from "../page/compile.js";
+import { problemCard } from "./problems.js";
 
 const SIGNS = { failed: "cross", running: "play", off: "minus" };
+const SILENT = ["quiet", "off", "unreached"];
 
 export function mountLedger(element) {
   const closed = new Set(), seen = new Set();
@@ -34,14 +36,14 @@ export function mountLedger(element) {
     // A stage in which nothing happened starts closed: its rows say nothing that the heading does not.
     if (!seen.has(title) && passes.status !== "running") {
       seen.add(title);
-      const loud = rows.some((row) => !["quiet", "off"].includes(passes.rows.state[row]) || passes.rows.snapshot[row] === state().at);
+      const loud = rows.some((row) => !SILENT.includes(passes.rows.state[row]) || passes.rows.snapshot[row] === state().at);
       if (!loud) closed.add(title);
     }
     const changed = rows.reduce((sum, row) => sum + (passes.rows.changes[row] || 0), 0);
     const isClosed = closed.has(title);
     return el("section.group", {},
       el("button.group-head", { type: "button", "aria-expanded": String(!isClosed), onclick: () => { closed.has(title) ? closed.delete(title) : closed.add(title); draw(); } },
-        icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : isClosed ? `${rows.length} quiet` : "")),
+        icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : isClosed ? still(rows, passes) : "")),
       isClosed ? null : rows.map((row) => passRow(passes, row, touched)));
   };
   const select = async () => {
@@ -58,15 +60,23 @@ export function mountLedger(element) {
   return () => stops.forEach((stop) => stop());
 }
 
+function still(rows, passes) {
+  const unreached = rows.filter((row) => passes.rows.state[row] === "unreached").length;
+  return unreached ? `${unreached} not reached` : `${rows.length} quiet`;
+}
+
 function passRow(passes, row, touched) {
   const { rows } = passes;
   const at = rows.snapshot[row], shown = at >= 0 && at === state().at;
   const kind = rows.state[row];
   const start = session().overview?.first_change === at && state().at === 0;
   const line = el(`div.pass.${kind}${shown ? ".shown" : ""}`, {
-    role: "option", tabindex: shown ? 0 : -1, "aria-selected": String(shown), "aria-disabled": at < 0 ? "true" : null,
+    role: "option", tabindex: shown ? 0 : -1, "aria-selected": String(shown), "aria-disabled": at < 0 && !rows.problem?.[row] ? "true" : null,
     title: `${rows.facts[row].join("  ")}\nShift-click compares the shown state with this one`, dataset: { pass: rows.name[row], at },
-    onclick: (event) => { if (at < 0 || event.target.closest("button")) return;
+    onclick: (event) => { if (event.target.closest("button, a")) return;
+      const problem = rows.problem?.[row];
+      if (problem) { goTo(Math.max(0, problem.snapshot), { selected: problem.name || null }); return; }
+      if (at < 0) return;
       if (event.shiftKey) update({ base: at === state().at ? null : at, colour: "Change" });
       else goTo(at);
     },
@@ -77,9 +87,10 @@ function passRow(passes, row, touched) {
     touched.has(at) ? el("span.dot", { title: "touched the selection" }) : null,
     start ? el("button.start-here", { type: "button", onclick: () => goTo(at) }, icon("play", 10), "start here") : null,
     el("span.space"),
-    el("span.fired", {}, rows.fired[row]),
+    el("span.fired", {}, kind === "unreached" ? "not reached" : rows.fired[row]),
     rows.delta[row] ? el("span.delta", {}, rows.delta[row]) : null));
-  if (shown) line.append(details(passes, row));
+  if (rows.problem?.[row]) line.append(problemCard(rows.problem[row]));
+  else if (shown) line.append(details(passes, row));
   return line;
 }
 

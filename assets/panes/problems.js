@@ -19,14 +19,15 @@ export function drawProblems(element) {
 
 export function problemCard(problem) {
   const cut = (kind) => address(state().recording, `cutout/${problem.snapshot}`, { name: problem.name, kind });
+  const what = problem.name ? "Save cut-out" : "Save the state before it";
   return el("section.problem", { role: "alert" },
     el("h4", {}, icon(problem.sign === "!" ? "warning" : "cross"), " ", problem.what),
-    problem.where ? el("p", {}, problem.where) : null,
+    problem.where ? el("p.where", {}, problem.where) : null,
     problem.expected ? el("p", {}, problem.expected) : null,
     problem.remedy ? el("p", {}, problem.remedy) : null,
     el("div.actions", {},
       problem.report ? button("Copy report", () => copy(problem.report), { kind: "small" }) : null,
-      (problem.cutout || []).map((kind) => el("a.button.small", { href: cut(kind), download: `cutout.${kind}` }, `Save cut-out (.${kind})`)),
+      (problem.cutout || []).map((kind) => el("a.button.small", { href: cut(kind), download: `cutout.${kind}` }, `${what} (.${kind})`)),
       problem.snapshot >= 0 ? button("Show the state before it", () => goTo(problem.snapshot, { selected: problem.name || null }), { kind: "small" }) : null,
       problem.skip ? button("Skip this pass and go on", () => skip(problem), { kind: "small" }) : null));
 }

@@ -51,10 +51,16 @@ class Folding:
     """ONNX node name to its folds, outermost first."""
     hidden: Mapping[str, str]
     """Imported nodes that are no operators of the data path, to what they are: constants, shape arithmetic."""
+    by_name: Mapping[str, Fold] = field(default_factory=dict)
+    """Every fold of the tree."""
 
     def path(self, node: NodeVersion) -> tuple[Fold, ...]:
         """The folds around a node of any snapshot, outermost first."""
-        for name in node.origin:
+        return self.path_by_names(node.origin or (node.name, *node.made[1:]))
+
+    def path_by_names(self, names: Sequence[str]) -> tuple[Fold, ...]:
+        """The folds around what stands for these ONNX nodes: those of the first that is filed."""
+        for name in names:
             if name in self.path_of:
                 return self.path_of[name]
         return ()
@@ -115,14 +121,16 @@ def fold_nothing(nodes: Sequence[NodeVersion], inputs: Sequence[str]) -> Folding
 def _folding(parts: Sequence[Fold | str], data: Sequence[NodeVersion], hidden: Mapping[str, str]) -> Folding:
     origin_of = {n.name: n.origin or (n.name,) for n in data}
     path_of: dict[str, tuple[Fold, ...]] = {}
+    by_name: dict[str, Fold] = {}
     stack: list[tuple[Fold | str, tuple[Fold, ...]]] = [(p, ()) for p in reversed(parts)]
     while stack:
         part, path = stack.pop()
         if isinstance(part, Fold):
+            by_name[part.name] = part
             stack.extend((p, (*path, part)) for p in reversed(part.parts))
         else:
             path_of.update(dict.fromkeys(origin_of.get(part, (part,)), path))
-    return Folding(tuple(parts), path_of, hidden)
+    return Folding(tuple(parts), path_of, hidden, by_name)
 
 
 # blocks ----------------------------------------------------------------------------------------

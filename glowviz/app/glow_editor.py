@@ -2,6 +2,8 @@
 
 import ast
 import re
+import runpy
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,9 +38,10 @@ def _example(path: Path) -> dict[str, str]:
     return {"passes": passes, "caption": caption or path.stem, "text": head.strip() + "\n"}
 
 
-def run_passes(text: str, passes: list[str]) -> Payload:
+def run_passes(text: str, passes: list[str], load: Sequence[str] = ()) -> Payload:
     """Return {text, reasons, scene} after `passes` (each `name` or `name{option=1}`); scene is None for a program.
 
+    `load` names files with ops and passes of the user's own.
     A comment `// target: fuses=Conv keeps=Relu orders=Conv:NCHW16c width=16` describes the machine.
     Raises Problem with the place of an error.
     """
@@ -47,6 +50,8 @@ def run_passes(text: str, passes: list[str]) -> Payload:
     import glowviz.compiler.program_passes  # noqa: F401  # registers ops and passes
     from glowviz.compiler.text import TextProblem, print_graph, print_program
 
+    for path in load:
+        runpy.run_path(path)
     if len(text) > LONGEST:
         raise Problem("This text is too long to follow while typing.", expected=f"at most {LONGEST:,} characters",
                       remedy="Save it as a .glow file and open that.")

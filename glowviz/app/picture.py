@@ -15,10 +15,11 @@ def svg(recording: Recording, snapshot: int) -> str:
     """Return the picture of `snapshot` as SVG text, in px, with the fonts named but not inside."""
     scene = Scenes(recording).scene(snapshot, None, "blocks", (), False)
     width, height = (size + 2 * MARGIN for size in scene["size"])
+    left, top = (place - MARGIN for place in scene["origin"])
     ground = theme.SURFACES["canvas"].light
     parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
-             f'viewBox="{-MARGIN} {-MARGIN} {width} {height}" font-family="Inter, sans-serif">',
-             f'<rect x="{-MARGIN}" y="{-MARGIN}" width="{width}" height="{height}" fill="{ground}"/>',
+             f'viewBox="{left} {top} {width} {height}" font-family="Inter, sans-serif">',
+             f'<rect x="{left}" y="{top}" width="{width}" height="{height}" fill="{ground}"/>',
              *_edges(scene["edges"]), *_boxes(scene["boxes"]), "</svg>"]
     return "\n".join(parts) + "\n"
 

@@ -76,7 +76,7 @@ class RecordingReader:
         return card | {"status": status, "problems": max(card["problems"], int(status == "failed"))}
 
     def passes(self) -> Payload:
-        return ledger.ledger(self.recording)
+        return ledger.ledger(self.recording, self.problems()["problems"]) | {"status": self._status()}
 
     def scene(self, request: SceneRequest) -> Payload:
         r = request
@@ -85,14 +85,14 @@ class RecordingReader:
 
     def _culprit(self) -> str:
         """Return the name of the node that a failed pass stumbled over, or ""."""
-        cards = problems.problems(self.recording)["problems"]
+        cards = self.problems()["problems"]
         return cards[0]["name"] if cards else ""
 
     def cutout(self, snapshot: int, name: str) -> str:
-        """Return the text of the graph around a node: what its failure can be reported with."""
+        """Return the text of the graph around a node: what its failure can be reported with; "" means all of it."""
         graph = self.recording.graph(min(snapshot, self.recording.last("graph") or 0))
         try:
-            return print_graph(cut_out(graph, name))
+            return print_graph(cut_out(graph, name) if name else graph)
         except KeyError as error:
             raise Problem(f"No node of state {snapshot} makes “{name}”.", status=404) from error
 
@@ -173,7 +173,8 @@ class RecordingReader:
         return charts.figure(self.recording, kind, mode)
 
     def problems(self) -> Payload:
-        return problems.problems(self.recording, self._job().problem)
+        job = self._job()
+        return problems.problems(self.recording, job.problem if job.state == "failed" else None)
 
 
 class Shelf:

@@ -4,20 +4,18 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
-import orjson
 from flask import Blueprint, Response, request
 
 import glowviz
+from glowviz.app import check_routes
 from glowviz.app.answers import answer, refusal
+from glowviz.app.asked import asked_body, asked_json, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.services import Services, Workshop
 from glowviz.app.store import checked
 from glowviz.compiler.problem import Problem as CompilerProblem
-
-MAX_NAME = 2000
-BODY_LIMIT = 4 << 20
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -29,6 +27,7 @@ def blueprint(services: Services) -> Blueprint:
     _upload_routes(api, services)
     _work_routes(api, services)
     _job_routes(api, services.workshop)
+    check_routes.register(api, services)
 
     @api.route("/<path:rest>", methods=["GET", "POST", "PUT", "DELETE"])
     def nowhere(rest: str) -> Response:
@@ -59,26 +58,19 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
     def at_snapshot(path: str, ask: Callable[[Reader, int], Payload]) -> None:
         def view(identifier: str, snapshot: int) -> Response:
             found = reader(identifier)
-            _check_snapshot(found, snapshot)
+            check_snapshot(found, snapshot)
             return answer(ask(found, snapshot), final=found.finished())
 
         api.add_url_rule(f"/r/<identifier>/{path}/<int:snapshot>", path, view)
 
     for name in ("overview", "passes", "kernels", "problems"):
         plain(name, lambda found, name=name: getattr(found, name)())
-    plain("kernel", lambda found: found.kernel(_name()))
+    plain("kernel", lambda found: found.kernel(asked_name()))
     plain("search", lambda found: found.search(request.args.get("q", "")[:200]))
     for name in ("numbers", "changes", "text", "program", "memory"):
         at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i))
     for name in ("life", "why", "values"):
-        at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, _name()))
-    @api.get("/r/<identifier>/cutout/<int:snapshot>")
-    def cutout(identifier: str, snapshot: int) -> Response:
-        found = reader(identifier)
-        _check_snapshot(found, snapshot)
-        text = found.cutout(snapshot, _name())
-        saved = {"Content-Disposition": "attachment; filename=cutout.glow"}
-        return Response(text, mimetype="text/plain", headers=saved)
+        at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, asked_name()))
 
     _save_routes(api, reader)
     at_snapshot("scene", lambda found, i: found.scene(_scene_request(found, i)))
@@ -99,51 +91,21 @@ def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
     @api.get("/r/<identifier>/picture/<int:snapshot>")
     def picture(identifier: str, snapshot: int) -> Response:
         found = reader(identifier)
-        _check_snapshot(found, snapshot)
+        check_snapshot(found, snapshot)
         return saved(found.picture(snapshot), "image/svg+xml", "graph.svg")
-
-
-def _check_snapshot(found: Reader, snapshot: int) -> None:
-    count = found.snapshots()
-    if not 0 <= snapshot < count:
-        raise Problem(f"This recording has no state {snapshot}.", expected=f"A state from 0 to {count - 1}.",
-                      remedy="Choose a pass in the ledger.", status=404)
-
-
-def _name() -> str:
-    name = request.args.get("name", "")
-    if not name or len(name) > MAX_NAME:
-        raise Problem("The request names no value.", expected="?name=… with the name of a value.")
-    return name
 
 
 def _scene_request(found: Reader, snapshot: int) -> SceneRequest:
     base = request.args.get("base", type=int)
     if base is not None:
-        _check_snapshot(found, base)
-    opened = _json(request.args.get("open", "[]"))
+        check_snapshot(found, base)
+    opened = asked_json(request.args.get("open", "[]"))
     if not isinstance(opened, list) or not all(isinstance(name, str) for name in opened):
         raise Problem("The list of unfolded blocks is malformed.", expected="?open=[…] with block names.")
     fold = request.args.get("fold", "blocks")
     if fold not in ("blocks", "scopes", "none"):
         raise Problem(f"No folding is called “{fold}”.", expected="blocks, scopes or none.")
     return SceneRequest(snapshot, base, fold, tuple(opened), request.args.get("constants") == "1")
-
-
-def _json(text: str | bytes) -> object:
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        raise Problem("The request is not JSON.", expected="JSON.", remedy="Reload the page.") from error
-
-
-def _body() -> Payload:
-    if (request.content_length or 0) > BODY_LIMIT:
-        raise Problem("The request is too long.", expected="At most 4 MiB.", status=413)
-    body = _json(request.get_data())
-    if not isinstance(body, dict):
-        raise Problem("The request is not a JSON object.", expected="An object.")
-    return body
 
 
 def _upload_routes(api: Blueprint, services: Services) -> None:
@@ -153,7 +115,7 @@ def _upload_routes(api: Blueprint, services: Services) -> None:
 
     @api.put("/uploads/<upload>")
     def receive(upload: str) -> Response:
-        size = services.store.receive(upload, _name(), request.stream, request.content_length)
+        size = services.store.receive(upload, asked_name(), request.stream, request.content_length)
         return answer({"size": size})
 
     @api.delete("/uploads/<upload>")
@@ -184,7 +146,7 @@ def _work_routes(api: Blueprint, services: Services) -> None:
 
     @api.post("/compile")
     def compile_model() -> Response:
-        made = workshop.compile(_body())
+        made = workshop.compile(asked_body())
         return answer(made, status=422 if "dims" in made else 202)
 
     @api.post("/open")
@@ -192,7 +154,7 @@ def _work_routes(api: Blueprint, services: Services) -> None:
         if not services.local:
             raise Problem("This server does not open its own files.", expected="glowviz on 127.0.0.1 with one user.",
                           remedy="Upload the model instead.", status=403)
-        body = _body()
+        body = asked_body()
         path = body.get("path")
         if not isinstance(path, str) or not path.strip():
             raise Problem("No path was given.", expected="The path of an .onnx, .glow or .glowrec file.")
@@ -216,7 +178,7 @@ def _job_routes(api: Blueprint, workshop: Workshop) -> None:
 
     @api.post("/glow")
     def glow() -> Response:
-        body = _body()
+        body = asked_body()
         text, passes = body.get("text"), body.get("passes", [])
         if not isinstance(text, str) or not isinstance(passes, list):
             raise Problem("The editor sent no text.", expected="{text, passes}.")

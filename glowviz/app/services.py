@@ -32,6 +32,26 @@ class Workshop(Protocol):
         """Run passes on the text of a graph; returns {text, reasons, scene}."""
         ...
 
+    def cutout(self, identifier: str, snapshot: int, name: str) -> Path:
+        """Return an ONNX file of the graph around a node."""
+        ...
+
+    def bisect(self, identifier: str, tolerance: float) -> int:
+        """Start the search for the first wrong pass; returns its number."""
+        ...
+
+    def check(self, number: int) -> Payload:
+        """Return how far a search is, with its answer."""
+        ...
+
+    def check_file(self, number: int, name: str) -> Path:
+        """Return a file that a search left behind."""
+        ...
+
+    def cancel_check(self, number: int) -> None:
+        """End a search."""
+        ...
+
     def gallery(self) -> list[Payload]:
         """Return the gallery's cards."""
         ...

@@ -1,11 +1,13 @@
 """What the app's jobs do in their child processes: look at a model, compile it into a recording, time it."""
 
 import runpy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.rewrite import attempts_to
+from glowviz.jobs import report_place
 
 Progress = Callable[[float, str], None]
 TIMED_RUNS = 20
@@ -43,16 +45,30 @@ def compile_recording(main: str, files: dict[str, str], record: str, options: di
         nonlocal steps
         steps += 1
         progress(min(0.9, steps / EXPECTED_STEPS), text)
+        report_place()
 
+    model = source(main, files, options, load)
+    with attempts_to(lambda rule, node: report_place(f"rule {rule} at %{node}")):
+        executable = glowviz.compile(model, **choices(options), record=record, progress=step, measured_runs=TIMED_RUNS)
+    return {"instructions": len(executable.listing())}
+
+
+def choices(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what glowviz.compile and pipeline.snapshots take, from the options of a recording."""
+    shapes = _shapes(options)
+    return {"shapes": shapes or None, "target": options["target"], "threads": options["threads"],
+            "precision": options["precision"], "disable": tuple(options["disable"])}
+
+
+def _shapes(options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(dims) for name, dims in (options.get("shapes") or {}).items()}
+
+
+def source(main: str, files: dict[str, str], options: dict[str, Any], load: Sequence[str]) -> Graph | str:
+    """Return what the compiler reads, after loading the user's own files with ops and passes."""
     for path in load:
         runpy.run_path(path)
-    shapes = {name: tuple(dims) for name, dims in (options.get("shapes") or {}).items()}
-    executable = glowviz.compile(
-        _source(main, files, shapes), shapes=shapes or None, target=options["target"], threads=options["threads"],
-        precision=options["precision"], disable=tuple(options["disable"]), record=record, progress=step,
-        measured_runs=TIMED_RUNS,
-    )
-    return {"instructions": len(executable.listing())}
+    return _source(main, files, _shapes(options))
 
 
 def _source(main: str, files: dict[str, str], shapes: dict[str, tuple[int, ...]]) -> Graph | str:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import glowviz
-from glowviz.app.glow_editor import run_passes
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
@@ -22,6 +21,8 @@ from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument
 
 INSPECTING = Limits(wall=60, cpu=60)
 COMPILING = Limits(wall=1800, cpu=7200, memory=16 << 30)
+TYPING = Limits(wall=10, cpu=10, memory=2 << 30)  # what the editor may take for one text
+EDITOR = "glowviz.app.glow_editor"
 PATIENCE = 20.0  # seconds to wait for the first snapshot before the page is told to wait
 WORDS = {State.QUEUED: "queued", State.RUNNING: "running", State.DONE: "done", State.CANCELLED: "cancelled"}
 DEFAULTS = {"target": "cpu", "threads": 1, "precision": "f32", "disable": [], "shapes": {}}
@@ -30,15 +31,17 @@ DEFAULTS = {"target": "cpu", "threads": 1, "precision": "f32", "disable": [], "s
 class JobWorkshop:
     """Compiles through glowviz.jobs; a recording's id is also its job's."""
 
-    def __init__(self, store: Store, load: Sequence[str] = ()) -> None:
+    def __init__(self, store: Store, load: Sequence[str] = (), limits: Limits = COMPILING) -> None:
         self.store = store
         self.load = list(load)  # files with ops and passes of the user's own, loaded by every job
+        self.limits = limits  # of one compilation
         self._pool: Pool | None = None
 
     @property
     def pool(self) -> Pool:
         if self._pool is None:
-            self._pool = Pool(self.store.folder / "jobs")
+            self._pool = Pool(self.store.folder / "jobs", preload=(EDITOR,))
+            self._pool.prune()
         return self._pool
 
     def close(self) -> None:
@@ -116,7 +119,7 @@ class JobWorkshop:
             return {"recording": identifier, "job": identifier if self._state(notes) is State.RUNNING else None}
         record.unlink(missing_ok=True)
         job = self.pool.submit("glowviz.app.work:compile_recording", {
-            "main": main, "files": files, "record": str(record), "options": options, "load": self.load}, COMPILING)
+            "main": main, "files": files, "record": str(record), "options": options, "load": self.load}, self.limits)
         bound = ", ".join("×".join(map(str, dims)) for dims in options["shapes"].values())
         off = f"without {', '.join(options['disable'])}" if options["disable"] else ""
         notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source),
@@ -125,6 +128,53 @@ class JobWorkshop:
         self._await_first_snapshot(job, record)
         self.store.evict(keep=frozenset({identifier}))
         return {"recording": identifier, "job": identifier}
+
+    # -- questions about a recording that need its model again ---------------------------------------------
+    def _source(self, identifier: str) -> Payload:
+        """Return main, files and options of the model that recording `identifier` was made from."""
+        source = json.loads(self.store.notes(identifier).get("source", "null"))
+        if source is None or not Path(source["main"]).is_file():
+            raise Problem("This recording does not say where its model lies, and it holds no weights.",
+                          "The recording", "the model's file", "Open the model itself.")
+        return {key: source[key] for key in ("main", "files", "options")} | {"load": self.load}
+
+    def cutout(self, identifier: str, snapshot: int, name: str) -> Path:
+        """Return an ONNX file of the graph around `name` at `snapshot`, with its weights."""
+        asked = self._source(identifier) | {"snapshot": snapshot, "name": name}
+        job = self.pool.submit("glowviz.app.again:cut", asked, INSPECTING)
+        return job.output_path(job.result(timeout=INSPECTING.wall + 5)[0])
+
+    def bisect(self, identifier: str, tolerance: float) -> int:
+        """Start the search for the first pass whose outputs differ by more than `tolerance`; returns its number."""
+        asked = self._source(identifier) | {"tolerance": tolerance}
+        return self.pool.submit("glowviz.app.again:bisect", asked, self.limits).id
+
+    def check(self, number: int) -> Payload:
+        """Return how far search `number` is, and its answer once there is one."""
+        row = self._check(number).row()
+        answer = self._check(number).result(0) if row.state is State.DONE else None
+        return {"state": WORDS.get(row.state, "failed"), "stage": row.message, "done": round(row.fraction * 100),
+                "answer": answer, "problem": _told(row.problem)}
+
+    def check_file(self, number: int, name: str) -> Path:
+        """Return a file that search `number` left behind."""
+        answer = self.check(number)["answer"] or {}
+        if name not in answer.get("files", ()):
+            raise Problem(f"This search left no file {name}.", "Bisect", ", ".join(answer.get("files", ())), status=404)
+        return self._check(number).output_path(name)
+
+    def cancel_check(self, number: int) -> None:
+        """Stop search `number`."""
+        self._check(number).cancel()
+
+    def _check(self, number: int) -> Job:
+        try:
+            job = self.pool.job(number)
+            if job.row().function.startswith("glowviz.app.again:"):
+                return job
+        except KeyError:
+            pass
+        raise Problem(f"There is no search {number}.", "Bisect", remedy="Start it again.", status=404)
 
     def _await_first_snapshot(self, job: Job, record: Path) -> None:
         """Wait until the recording can be opened; a job that ends before that is told as its Problem."""
@@ -160,12 +210,9 @@ class JobWorkshop:
         if job is None:
             raise Problem("No job belongs to this recording.", status=404)
         row = job.row()
-        problem = row.problem or {}
-        told = {"what": problem.get("what", ""), "where": problem.get("where", ""),
-                "expected": problem.get("expected", ""), "remedy": problem.get("do", "")}
         return {"state": WORDS.get(row.state, "failed"), "stage": row.message or WORDS.get(row.state, str(row.state)),
                 "done": round(row.fraction * 100), "total": 100, "recording": identifier,
-                "problem": told if problem else None}
+                "problem": _told(row.problem)}
 
     def progress(self, identifier: str) -> JobProgress:
         """Return where the job of recording `identifier` stands; one that has no job is done."""
@@ -188,8 +235,9 @@ class JobWorkshop:
 
     # -- the rest --------------------------------------------------------------------------------------
     def glow(self, text: str, passes: list[str]) -> Payload:
-        """Run passes on a graph's text, in this process: it must follow while somebody types."""
-        return run_passes(text, passes)
+        """Run passes on a graph's text in a child process that must answer while somebody types."""
+        asked = {"text": text, "passes": passes, "load": self.load}
+        return self.pool.submit(f"{EDITOR}:run_passes", asked, TYPING, urgent=True).result(timeout=TYPING.wall + 5)
 
     def gallery(self) -> list[Payload]:
         """Return the cards with their pictures."""
@@ -205,6 +253,14 @@ class JobWorkshop:
     def warm(self) -> None:
         """Compile the first card, so that one is ready when somebody clicks it."""
         self._open_card(cards()[0].name, {})
+
+
+def _told(problem: dict[str, str] | None) -> dict[str, str] | None:
+    """Return a job's problem in the four parts that the page shows."""
+    if problem is None:
+        return None
+    parts = {"what": "what", "where": "where", "expected": "expected", "remedy": "do"}
+    return {key: problem.get(part, "") for key, part in parts.items()}
 
 
 @cache

@@ -36,7 +36,7 @@ class CompileProblem(Problem):
 
 
 def refuse_uncompilable(graph: Graph) -> None:
-    """CompileProblem that names every operator that can only be looked at, and every size unknown until run time."""
+    """CompileProblem that names every operator that can only be looked at."""
     opaque = [node for node in graph if node.kind == "Opaque"]
     if opaque:
         listed = "; ".join(f"{node.op.op_type} ({', '.join(node.origin.names) or node.name})" for node in opaque[:20])
@@ -46,16 +46,6 @@ def refuse_uncompilable(graph: Graph) -> None:
             "irgen", f"{len(opaque)} {plural} cannot be compiled, only looked at: {listed}{more}", graph.name,
             "operators of `glowviz ops` in a form that fixes all sizes", "Replace them or cut them out of the model.",
         )
-    sized = [f"%{r} of {n.kind}" for n in graph for r, t in zip(n.results, n.types, strict=True) if not _static(t)]
-    if sized:
-        raise CompileProblem(
-            "irgen", f"the size of {', '.join(sized[:5])} is only known when the model runs", graph.name,
-            "sizes that follow from the inputs' shapes", "Cut the model before these values, or fix their sizes.",
-        )
-
-
-def _static(type_: Any) -> bool:
-    return bool(getattr(type_, "static", False))
 
 
 @dataclass
@@ -145,14 +135,7 @@ class Ledger:
 
     def _failed(self, step: Step, fault: Exception) -> Exception:
         """Write the failed row; the error that the person gets says what, where, expected and what to do."""
-        problem = fault if isinstance(fault, Problem) else CompileProblem(
-            step.name,
-            f"Pass {step.name} failed: {fault}",
-            "this pass of the compiler",
-            "a result that the verifier accepts",
-            "This is a fault of glowviz or of your pass, not of your model. "
-            + ("" if step.required else f"Switch the pass off (--disable {step.name}) and go on."),
-        )
+        problem = fault if isinstance(fault, Problem) else _told(step, fault)
         step.status = "failed"
         trace = traceback.format_exception(fault)
         step.problem = {"what": problem.what, "where": problem.where, "expected": problem.expected, "do": problem.do,
@@ -186,6 +169,20 @@ class Ledger:
         if self.debug >= 2 and changed:
             text = print_graph(after) if isinstance(after, Graph) else print_program(after)
             print(text, file=sys.stderr)
+
+
+def _told(step: Step, fault: Exception) -> CompileProblem:
+    """What a person reads of a pass that stumbled over its own feet, or over the limit of its process."""
+    off = "" if step.required else f"Switch the pass off (--disable {step.name}) and go on."
+    if isinstance(fault, MemoryError):
+        what, expected = f"Pass {step.name} ran out of memory: {fault}", "values that fit into this process's limit"
+        return CompileProblem(step.name, what, "this pass of the compiler", expected,
+                              f"Try a smaller shape or batch. {off}".rstrip())
+    return CompileProblem(
+        step.name, f"Pass {step.name} failed: {fault}", "this pass of the compiler",
+        "a result that the verifier accepts",
+        f"This is a fault of glowviz or of your pass, not of your model. {off}".rstrip(),
+    )
 
 
 def _peak(ir: Any) -> tuple[int | None, str]:

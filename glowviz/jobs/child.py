@@ -6,6 +6,7 @@ import ctypes
 import faulthandler
 import inspect
 import json
+import mmap
 import os
 import signal
 import sys
@@ -21,24 +22,43 @@ from glowviz.compiler.problem import Problem
 from glowviz.jobs.limits import Limits, lift
 
 PROGRESS, RESULT, PROBLEM, OUTPUT = "progress.json", "result.json", "problem.json", "output.txt"
+PLACE, PLACE_SIZE = "place.txt", 256
 PR_SET_PDEATHSIG = 1
 SECONDS_BETWEEN_REPORTS = 0.05
 
 _work: Path | None = None
 _last_report = 0.0
+_last_text = ""
+_place: mmap.mmap | None = None
 
 
 def report_progress(fraction: float, text: str = "") -> None:
     """Say how far the running job is, 0…1, and what it does now; outside a job this does nothing.
 
-    Reports closer together than 50 ms are dropped, so a loop may call it freely.
+    Reports of the same text closer together than 50 ms are dropped, so a loop may call it freely; a new text
+    is always written, because it is what a crash is blamed on.
     """
-    global _last_report
+    global _last_report, _last_text
     now = time.monotonic()
-    if _work is None or (now - _last_report < SECONDS_BETWEEN_REPORTS and fraction < 1):
+    if _work is None or (text == _last_text and now - _last_report < SECONDS_BETWEEN_REPORTS and fraction < 1):
         return
-    _last_report = now
+    _last_report, _last_text = now, text
     write_whole(_work / PROGRESS, {"fraction": min(1.0, max(0.0, float(fraction))), "message": text[:500]})
+
+
+def report_place(text: str = "") -> None:
+    """Note what the running job has in hand; the note outlives a crash and costs about as much as an assignment.
+
+    At most 256 bytes of UTF-8 are kept. Outside a job this does nothing.
+    """
+    global _place
+    if _work is None:
+        return
+    if _place is None:
+        with (_work / PLACE).open("w+b") as file:
+            file.truncate(PLACE_SIZE)
+            _place = mmap.mmap(file.fileno(), PLACE_SIZE)
+    _place[:] = text.encode()[:PLACE_SIZE].ljust(PLACE_SIZE, b"\0")
 
 
 def write_whole(path: Path, content: Any) -> None:
@@ -123,7 +143,7 @@ def _plain(answer: Any, function: str) -> str:
 def _told(error: BaseException) -> dict[str, str]:
     """An exception as plain data: the four parts of a Problem, its kind, and the full report."""
     report = "".join(traceback.format_exception(error))
-    kind = "memory" if isinstance(error, MemoryError) else "error"
+    kind = "memory" if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError) else "error"
     if isinstance(error, Problem):
         return {"kind": kind, "what": error.what, "where": error.where, "expected": error.expected, "do": error.do,
                 "report": report}

@@ -42,22 +42,29 @@ def _ended(exit_code: int, work: Path, limits: Limits) -> tuple[State, dict[str,
     why = SIGNALS.get(name, "the reason is not known")
     ended = f"by {name}: {why}" if name else f"with exit code {exit_code}"
     return State.CRASHED, {
-        "what": f"The worker process ended {ended}.", "where": _where(work), "expected": "an answer",
+        "what": f"The worker process ended {ended}.", "where": where_of(work), "expected": "an answer",
         "do": f"{OTHERS} Copy the report; to go on, switch off the pass it was in or choose the interpreter.",
         "signal": name, "report": report}
 
 
 def time_problem(work: Path, limit: str) -> dict[str, str]:
     """The job took longer than `limit`, such as "60 s"."""
-    return {"what": f"The job was stopped after {limit}.", "where": _where(work),
+    return {"what": f"The job was stopped after {limit}.", "where": where_of(work),
             "expected": f"an answer within {limit}",
             "do": f"{OTHERS} Try a smaller model or shape, or raise the limit.", "report": output_of(work)}
+
+
+def cancelled_problem(work: Path) -> dict[str, str]:
+    """Nobody wanted the job any more."""
+    return {"what": "The job was cancelled.", "where": where_of(work), "expected": "an answer that somebody waits for",
+            "do": f"{OTHERS} Start it again; if it was stuck, switch off the pass it was in.",
+            "report": output_of(work)}
 
 
 def memory_problem(work: Path, limits: Limits, report: str) -> dict[str, str]:
     """The job asked for more memory than it may have, or than there is."""
     size = f"{limits.memory / 2**30:.3g} GiB"
-    return {"what": f"The job ran out of memory; it may have {size}.", "where": _where(work),
+    return {"what": f"The job ran out of memory; it may have {size}.", "where": where_of(work),
             "expected": f"at most {size}", "do": f"{OTHERS} Try a smaller shape or batch, or raise the limit.",
             "report": report}
 
@@ -71,9 +78,14 @@ def output_of(work: Path, limit: int = 20_000) -> str:
     return data[-limit:].decode("utf-8", "replace")
 
 
-def _where(work: Path) -> str:
-    """The last thing the job said it was doing."""
+def where_of(work: Path) -> str:
+    """The last thing the job said it was doing, and what it had in hand."""
     try:
-        return json.loads((work / child.PROGRESS).read_text(encoding="utf-8"))["message"]
+        doing = json.loads((work / child.PROGRESS).read_text(encoding="utf-8"))["message"]
     except (OSError, ValueError, KeyError):
-        return ""
+        doing = ""
+    try:
+        place = (work / child.PLACE).read_bytes().rstrip(b"\0").decode("utf-8", "replace")
+    except OSError:
+        place = ""
+    return ", ".join(filter(None, (doing, place)))

@@ -104,21 +104,27 @@ class Pool:
     """The jobs of one store folder, on this machine.
 
     Any number of processes may open the same folder: they share one supervisor, one queue and all answers.
-    `workers` children run at a time (default: one for each core); it counts for the process that comes first.
+    `workers` children run at a time (default: one for each core), and `preload` modules are imported before
+    any job asks; both count for the process that comes first.
     """
 
-    def __init__(self, store: str | Path, workers: int | None = None) -> None:
+    def __init__(self, store: str | Path, workers: int | None = None, preload: tuple[str, ...] = ()) -> None:
         self.store = Path(store).resolve()
         self.store.mkdir(parents=True, exist_ok=True)
         self.workers = workers or os.cpu_count() or 1
+        self.preload = preload
         self.table = Table(self.store)
         self._owner = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
         self.ensure_supervisor()
         atexit.register(self.close)
 
-    def submit(self, function: str, arguments: dict[str, Any] | None = None, limits: Limits | None = None) -> Job:
+    def submit(
+        self, function: str, arguments: dict[str, Any] | None = None, limits: Limits | None = None, urgent: bool = False
+    ) -> Job:
         """Ask for function(**arguments), "module:function" with JSON arguments, in a limited child process.
+
+        An `urgent` job, one that somebody waits for while typing, does not queue behind compilations.
 
         The same function with the same arguments and the same program is answered from the store, or
         joined where it is under way. A failed job is tried anew. Raises Problem for arguments that are not JSON.
@@ -132,7 +138,8 @@ class Pool:
                           "numbers, text, lists, dictionaries, and files as file_argument(path)",
                           "Write arrays and models to a file.") from error
         self.ensure_supervisor()
-        return Job(self, self.table.submit(_key(function, arguments or {}), function, text, limits or Limits()))
+        key = _key(function, arguments or {})
+        return Job(self, self.table.submit(key, function, text, limits or Limits(), urgent))
 
     def job(self, number: int) -> Job:
         """The job of this number; KeyError when there is none."""
@@ -143,10 +150,11 @@ class Pool:
         """The jobs the table knows, oldest first."""
         return self.table.rows()
 
-    def prune(self, days: float = 30) -> int:
-        """Forget jobs that ended longer ago, with their results; says how many."""
-        before = time.time() - days * 86400
-        old = [row for row in self.rows() if row.state.final and (row.finished or 0) < before]
+    def prune(self, days: float = 30, urgent_days: float = 1) -> int:
+        """Forget jobs that ended longer ago, urgent ones sooner, with their results; says how many."""
+        now = time.time()
+        kept = {False: days * 86400, True: urgent_days * 86400}
+        old = [row for row in self.rows() if row.state.final and (row.finished or 0) < now - kept[row.urgent]]
         for row in old:
             self.table.remove(row.id)
             shutil.rmtree(folders(self.store, row.id)[1], ignore_errors=True)
@@ -164,7 +172,7 @@ class Pool:
         held.close()
         if self._supervisor is not None and self._supervisor.poll() is None:
             return  # started a moment ago, not yet holding the lock
-        self._supervisor = _start_supervisor(self.store, self.workers)
+        self._supervisor = _start_supervisor(self.store, self.workers, self.preload)
 
     def close(self) -> None:
         """Leave the store. The last client's leaving ends the supervisor and every job still running."""
@@ -191,12 +199,12 @@ class Pool:
         self.close()
 
 
-def _start_supervisor(store: Path, workers: int) -> subprocess.Popen[bytes]:
+def _start_supervisor(store: Path, workers: int, preload: tuple[str, ...]) -> subprocess.Popen[bytes]:
     # The child must find the same modules, also those of an embedding program or a test.
     paths = os.pathsep.join(path for path in sys.path if path)
     with (store / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "glowviz.jobs.supervisor", str(store), str(workers)],
+            [sys.executable, "-m", "glowviz.jobs.supervisor", str(store), str(workers), *preload],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env=os.environ | {"PYTHONPATH": paths})
 

@@ -1,6 +1,6 @@
 """One supervisor a store: it starts queued jobs as child processes, keeps their limits and writes down how they ended.
 
-It is a process of its own (python -m glowviz.jobs.supervisor FOLDER WORKERS), started by the first client and
+It is a process of its own (python -m glowviz.jobs.supervisor FOLDER WORKERS MODULES…), started by the first client and
 gone when the last one is. Only one can hold the store's lock.
 """
 
@@ -25,12 +25,13 @@ from typing import IO
 import psutil
 
 from glowviz.jobs import child
-from glowviz.jobs.outcome import OTHERS, outcome, time_problem
+from glowviz.jobs.outcome import OTHERS, cancelled_problem, outcome, time_problem
 from glowviz.jobs.table import Row, State, Table
 
 TICK = 0.02  # seconds between looks at the table: a cancel is seen within one
 IDLE_TICK, IDLE_AFTER = 0.05, 3.0  # the same when nothing has happened for some seconds
 CLIENT_CHECK = 0.5
+URGENT = 2  # children for what somebody waits for while typing, beside the workers
 
 
 @dataclass
@@ -66,9 +67,12 @@ def lock(store: Path, seconds: float = 0.0) -> IO[str] | None:
 
 
 class Supervisor:
-    """Runs the queue of one store with at most `workers` children at a time."""
+    """Runs the queue of one store with at most `workers` children at a time, and a few more for urgent jobs.
 
-    def __init__(self, store: Path, workers: int) -> None:
+    `preload` names modules that the fork server imports once for all its children.
+    """
+
+    def __init__(self, store: Path, workers: int, preload: tuple[str, ...] = ()) -> None:
         self.store = store
         self.workers = workers
         self.table = Table(store)
@@ -77,7 +81,7 @@ class Supervisor:
         self._version = -1  # of the table when we last read it
         self._wanted: dict[int, int] = {}
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["glowviz.jobs.warm"])
+        self.context.set_forkserver_preload(["glowviz.jobs.warm", *preload])
         forkserver.ensure_running()
         self._take_over()
 
@@ -114,10 +118,11 @@ class Supervisor:
             self._wanted = {row.id: row.wanted for row in self.table.rows((State.RUNNING,))}
         for job in list(self.running.values()):
             changed |= self._look_at(job, self._wanted.get(job.row.id, 0))
-        free = self.workers - len(self.running)
-        if changed and free:
-            for row in self.table.rows((State.QUEUED,), limit=free):
-                self._start(row)
+        if changed:
+            for urgent, places in ((True, URGENT), (False, self.workers)):
+                free = places - sum(job.row.urgent == urgent for job in self.running.values())
+                for row in self.table.rows((State.QUEUED,), free, urgent) if free > 0 else ():
+                    self._start(row)
         return changed
 
     def _start(self, row: Row) -> None:
@@ -143,7 +148,7 @@ class Supervisor:
                                     job.row.limits))
         elif wanted == 0:
             self._kill(job)
-            self._end(job, State.CANCELLED, None)
+            self._end(job, State.CANCELLED, cancelled_problem(job.work))
         elif time.monotonic() > job.deadline:
             self._kill(job)
             self._end(job, State.TIMED_OUT, time_problem(job.work, f"{job.row.limits.wall:g} s"))
@@ -198,7 +203,7 @@ def main(arguments: list[str]) -> int:
     held = lock(store, seconds=1.0)
     if held is None:
         return 0
-    supervisor = Supervisor(store, workers)
+    supervisor = Supervisor(store, workers, tuple(arguments[2:]))
 
     def stop(*_: object) -> None:
         """Not an exception: one in the middle of a start would leave a child that nobody knows."""

@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY, key TEXT NOT NULL, function TEXT NOT NULL, arguments TEXT NOT NULL,
     limits TEXT NOT NULL, state TEXT NOT NULL, fraction REAL NOT NULL DEFAULT 0, message TEXT NOT NULL DEFAULT '',
     wanted INTEGER NOT NULL DEFAULT 1, attempts INTEGER NOT NULL DEFAULT 0, pid INTEGER,
-    created REAL NOT NULL, started REAL, finished REAL, problem TEXT);
+    created REAL NOT NULL, started REAL, finished REAL, problem TEXT, urgent INTEGER NOT NULL DEFAULT 0);
 CREATE INDEX IF NOT EXISTS jobs_by_key ON jobs (key, state);
 CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (state, id);
 CREATE TABLE IF NOT EXISTS clients (pid INTEGER PRIMARY KEY, started REAL NOT NULL);
@@ -66,6 +66,7 @@ class Row:
     started: float | None
     finished: float | None
     problem: dict[str, str] | None
+    urgent: bool
 
 
 def _row(values: sqlite3.Row) -> Row:
@@ -73,6 +74,7 @@ def _row(values: sqlite3.Row) -> Row:
     fields["arguments"] = json.loads(fields["arguments"])
     fields["limits"] = Limits(**json.loads(fields["limits"]))
     fields["state"] = State(fields["state"])
+    fields["urgent"] = bool(fields["urgent"])
     fields["problem"] = json.loads(fields["problem"]) if fields["problem"] else None
     return Row(**fields)
 
@@ -84,6 +86,13 @@ class Table:
         self.path = folder / "jobs.sqlite"
         self._local = threading.local()
         self._connection().executescript("PRAGMA journal_mode = WAL;" + SCHEMA)
+        self._renew()
+
+    def _renew(self) -> None:
+        """Give a table of an earlier version the columns it lacks."""
+        with self._transaction() as connection:
+            if "urgent" not in {column["name"] for column in connection.execute("PRAGMA table_info(jobs)")}:
+                connection.execute("ALTER TABLE jobs ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0")
 
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection; a connection must not be used after a fork, so the process counts too."""
@@ -115,7 +124,7 @@ class Table:
         """A number that changes when another process or thread has changed the table: a cheap question."""
         return self._connection().execute("PRAGMA data_version").fetchone()[0]
 
-    def submit(self, key: str, function: str, arguments: str, limits: Limits) -> int:
+    def submit(self, key: str, function: str, arguments: str, limits: Limits, urgent: bool = False) -> int:
         """The id of the job with this key: one that is done, one under way, else a new one."""
         with self._transaction() as connection:
             known = connection.execute(
@@ -125,8 +134,9 @@ class Table:
                 connection.execute("UPDATE jobs SET wanted = wanted + 1 WHERE id = ?", (known["id"],))
                 return known["id"]
             fresh = connection.execute(
-                "INSERT INTO jobs (key, function, arguments, limits, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
-                (key, function, arguments, json.dumps(asdict(limits)), time.time()))
+                "INSERT INTO jobs (key, function, arguments, limits, state, created, urgent)"
+                " VALUES (?, ?, ?, ?, 'queued', ?, ?)",
+                (key, function, arguments, json.dumps(asdict(limits)), time.time(), int(urgent)))
             assert fresh.lastrowid is not None
             return fresh.lastrowid
 
@@ -137,11 +147,14 @@ class Table:
             raise KeyError(f"There is no job {job}.")
         return _row(found)
 
-    def rows(self, states: tuple[State, ...] = tuple(State), limit: int = 1000) -> list[Row]:
-        """Jobs in these states, oldest first."""
+    def rows(
+        self, states: tuple[State, ...] = tuple(State), limit: int = 1000, urgent: bool | None = None
+    ) -> list[Row]:
+        """Jobs in these states, oldest first; `urgent` asks for one lane only."""
         marks = ", ".join("?" for _ in states)
+        lane = "" if urgent is None else f" AND urgent = {int(urgent)}"
         found = self._connection().execute(
-            f"SELECT * FROM jobs WHERE state IN ({marks}) ORDER BY id LIMIT ?", (*states, limit)).fetchall()
+            f"SELECT * FROM jobs WHERE state IN ({marks}){lane} ORDER BY id LIMIT ?", (*states, limit)).fetchall()
         return [_row(values) for values in found]
 
     def unwant(self, job: int) -> None:

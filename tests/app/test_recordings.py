@@ -212,7 +212,11 @@ def test_a_failed_pass_names_node_remedy_and_versions(tmp_path: Path) -> None:
     assert card["expected"] == "Expected f32[4]."
     assert "what: Cannot fold" in card["report"]
     assert reader.scene(SceneRequest(0))["problem"] == "n"
-    assert reader.passes()["rows"]["state"] == ["ok", "failed"]
+    rows = reader.passes()["rows"]
+    assert rows["state"][:3] == ["ok", "failed", "unreached"]
+    assert rows["problem"][1]["what"] == card["what"]
+    assert set(rows["snapshot"][2:]) == {-1}
+    assert rows["name"][-1] == "plan_memory"
     assert reader.overview()["status"] == "failed"
 
 
@@ -220,12 +224,19 @@ def test_a_crashed_compiler_counts_as_failed(tmp_path: Path) -> None:
     path = tmp_path / "crashed.glowrec"
     recorder = Recorder(path, {"state": "running", "disabled": [], "model": "m", "target": "cpu"})
     recorder.step(Step("import", "Import", "graph"), graph=parse_graph(TEXT))
-    died = {"what": "The process died of signal 11.", "where": "", "expected": "", "do": "Tell us."}
+    where = "Simplify: fold_batchnorm, rule conv_bn at %n"
+    died = {"what": "The process died of signal 11.", "where": where, "expected": "", "do": "Tell us."}
     reader = opened(path, "failed", died)
     assert not opened(path, "running").finished()
     assert reader.finished()
     assert reader.overview()["problems"] == 1
-    assert reader.problems()["problems"][0]["what"] == "The process died of signal 11."
+    (card,) = reader.problems()["problems"]
+    assert card["what"] == "The process died of signal 11."
+    assert (card["stage"], card["group"], card["name"], card["skip"]) == ("fold_batchnorm", "Simplify", "n", True)
+    rows = reader.passes()["rows"]
+    assert (rows["name"][1], rows["state"][1], rows["snapshot"][1]) == ("fold_batchnorm", "failed", -1)
+    assert rows["state"][2] == "unreached"
+    assert reader.scene(SceneRequest(0))["problem"] == "n"
 
 
 def test_a_file_that_is_no_recording_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from glowviz.app.server import create_app, make_web_server
+from glowviz.app.services import Services
 from tests.app.fake_recording import RECORDING, fake_services
 
 CANDIDATES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -35,17 +37,23 @@ def browser() -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that answers from the made-up recording."""
-    app = create_app(fake_services(tmp_path_factory.mktemp("store")))
-    server = make_web_server(app, "127.0.0.1", 0)
+@contextmanager
+def serving(services: Services) -> Iterator[str]:
+    """The address of a web server with these services, until the block ends."""
+    server = make_web_server(create_app(services), "127.0.0.1", 0)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server that answers from the made-up recording."""
+    with serving(fake_services(tmp_path_factory.mktemp("store"))) as address:
+        yield address
 
 
 @dataclass
@@ -89,6 +97,20 @@ class Tab:
         folder.mkdir(exist_ok=True)
         self.page.screenshot(path=folder / f"{name}.png")
         return folder / f"{name}.png"
+
+
+def open_path(tab: Tab, path: Path) -> None:
+    """Open a model of this machine from the first page and wait until its recording is on screen."""
+    tab.open(None)
+    tab.page.fill(".by-path input", str(path))
+    tab.page.click(".by-path button")
+    tab.until("window.glowviz.state().recording !== null", 60)
+
+
+def compiled(tab: Tab) -> None:
+    """Wait until the open model is compiled and timed."""
+    tab.until("window.glowviz.session().overview?.status === 'done'", 60)
+    tab.page.wait_for_selector(READY)
 
 
 def watched(page: Page, address: str) -> Tab:

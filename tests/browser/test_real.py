@@ -1,6 +1,5 @@
 """The whole way: a file is opened, compiled in a child process, watched pass by pass, changed, and exported."""
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,12 +11,12 @@ from playwright.sync_api import Browser
 import glowviz
 from glowviz.app.export import one_page
 from glowviz.app.picture import svg
-from glowviz.app.server import create_app, make_web_server, real_services
+from glowviz.app.server import real_services
 from glowviz.app.store import Store
 from glowviz.app.workshop import JobWorkshop
 from glowviz.compiler.text import parse_graph
 from tests.app.test_recordings import TEXT
-from tests.browser.conftest import Tab, watched
+from tests.browser.conftest import Tab, compiled, open_path, serving, watched
 
 pytestmark = pytest.mark.browser
 HOSTILE = [
@@ -34,14 +33,8 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobWorkshop]:
 
 @pytest.fixture(scope="module")
 def address(workshop: JobWorkshop) -> Iterator[str]:
-    app = create_app(real_services(workshop.store, workshop))
-    server = make_web_server(app, "127.0.0.1", 0)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(real_services(workshop.store, workshop)) as address:
+        yield address
 
 
 def model_file(path: Path, names: list[str]) -> Path:
@@ -54,19 +47,10 @@ def model_file(path: Path, names: list[str]) -> Path:
     return path
 
 
-def compiled(tab: Tab) -> None:
-    """Wait until the open model is compiled and timed."""
-    tab.until("window.glowviz.session().overview?.status === 'done'", 60)
-    tab.page.wait_for_selector("html[data-ready=true]")
-
-
 def test_a_text_model_is_opened_compiled_and_walked_through(tab: Tab, tmp_path: Path) -> None:
     path = tmp_path / "small.glow"
     path.write_text(TEXT)
-    tab.open(None)
-    tab.page.fill(".by-path input", str(path))
-    tab.page.click(".by-path button")
-    tab.until("window.glowviz.state().recording !== null", 60)
+    open_path(tab, path)
     compiled(tab)
     assert tab.page.locator(".pass").count() > 20
     tab.page.evaluate("window.glowviz.update({at: window.glowviz.session().overview.snapshots - 1, dock: 'kernels'})")
@@ -81,10 +65,7 @@ def test_a_text_model_is_opened_compiled_and_walked_through(tab: Tab, tmp_path: 
 def test_a_pass_is_switched_off_and_the_place_kept(tab: Tab, tmp_path: Path) -> None:
     path = tmp_path / "small.glow"
     path.write_text(TEXT)
-    tab.open(None)
-    tab.page.fill(".by-path input", str(path))
-    tab.page.click(".by-path button")
-    tab.until("window.glowviz.state().recording !== null", 60)
+    open_path(tab, path)
     compiled(tab)
     first = tab.state("recording")
     tab.page.locator(".pass[data-pass=fold_batchnorm]").first.click()

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +15,58 @@ STAGES = {"irgen": "The graph became a program: memory regions, and instructions
           "plan_memory": "Every buffer got its address; a checker proved that no two live ones overlap."}
 
 
-def ledger(recording: Recording) -> Payload:
-    """Return docs/payloads.md `passes`: columns in pipeline order, grouped by stage."""
+def ledger(recording: Recording, cards: Sequence[Payload] = ()) -> Payload:
+    """Return docs/payloads.md `passes`: columns in pipeline order, grouped by stage.
+
+    `cards` are the problems of views.problems: the failed row carries the first one, and what was not reached follows.
+    """
     steps = recording.passes()
-    sentences = _sentences(recording, steps)
-    columns: dict[str, list[Any]] = {key: [] for key in (
-        "snapshot", "name", "state", "fired", "delta", "facts", "sentence", "changes", "kept", "required", "level")}
-    before: Row | None = None
-    for step, sentence in zip(steps, sentences, strict=True):
-        for key, value in _row(step, before, sentence).items():
-            columns[key].append(value)
-        before = step
-    state = recording.meta.get("state", "running")
-    return {"status": state, "groups": _groups(steps), "rows": columns}
+    rows = [_row(step, before, sentence) for step, before, sentence
+            in zip(steps, [None, *steps], _sentences(recording, steps), strict=False)]
+    stages = [step["stage"] for step in steps]
+    if cards:
+        _add_failure(rows, stages, cards[0])
+        for stage, name in _unreached(list(zip(stages, (row["name"] for row in rows), strict=True))):
+            rows.append(_empty_row(name, "unreached"))
+            stages.append(stage)
+    columns = {key: [row[key] for row in rows] for key in _empty_row("", "")}
+    return {"status": recording.meta.get("state", "running"), "groups": _groups(stages), "rows": columns}
 
 
-def _groups(steps: list[Row]) -> list[list[Any]]:
+def _empty_row(name: str, state: str) -> Row:
+    """Return the row of a pass that left no snapshot."""
+    return {"snapshot": -1, "name": name, "state": state, "fired": "", "delta": "", "facts": [], "sentence": "",
+            "changes": 0, "kept": 0, "required": 1, "level": "", "problem": None}
+
+
+def _add_failure(rows: list[Row], stages: list[str], card: Payload) -> None:
+    """Put the problem into its row; a process that died could not write one, so its row is made here."""
+    failed = next((row for row in rows if row["state"] == "failed"), None)
+    if failed is None:
+        failed = _empty_row(card["stage"] or "compiling", "failed")
+        rows.append(failed)
+        stages.append(card["group"] or stages[-1])
+    failed["problem"] = card
+
+
+def _unreached(done: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Return (stage, pass) of what the pipeline would have run after the last of `done`."""
+    from glowviz.compiler.pipeline import GRAPH_STAGES, PROGRAM_STAGES  # takes a while, and only failures need it
+
+    planned = [(stage.name, name) for stage in GRAPH_STAGES for name in stage.passes]
+    planned += [("Program", "irgen"), *((stage.name, name) for stage in PROGRAM_STAGES for name in stage.passes)]
+    planned += [("Memory", "plan_memory")]
+    at = 0
+    for step in done:
+        at = planned.index(step, at) + 1 if step in planned[at:] else at
+    return planned[at:] if done[-1][0] != "Kernels" else []
+
+
+def _groups(stages: list[str]) -> list[list[Any]]:
     groups: list[list[Any]] = []
-    for at, step in enumerate(steps):
-        if not groups or groups[-1][0] != step["stage"]:
-            groups.append([step["stage"], at, at])
+    for at, stage in enumerate(stages):
+        if not groups or groups[-1][0] != stage:
+            groups.append([stage, at, at])
         groups[-1][2] = at + 1
     return groups
 
@@ -43,10 +76,9 @@ def _row(step: Row, before: Row | None, sentence: str) -> Row:
     nodes = _difference(step, before, "nodes")
     ran = state == "ok" and step["fired"] and step["name"] not in ("irgen", "plan_memory")
     fired = _fired(step) if ran else ""
-    return {
+    return _empty_row(step["name"], state) | {
         "snapshot": step["snapshot"],
         "name": "Imported" if step["snapshot"] == 0 else step["name"],
-        "state": state,
         "fired": fired,
         "delta": signed(nodes, f"{abs(nodes):,}") if nodes else "",
         "facts": _facts(step, before, state),

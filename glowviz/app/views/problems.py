@@ -6,6 +6,9 @@ from typing import Any
 from glowviz.app.reader import Payload
 from glowviz.compiler.recording.reader import Recording
 
+CUTOUTS = ["glow", "onnx"]
+OPTIONAL = ("Fold up", "Simplify", "Orders and fusion", "Program", "Backend")  # stages whose passes can be switched off
+
 
 def problems(recording: Recording, job: dict[str, str] | None = None) -> Payload:
     """Return docs/payloads.md `problems`; `job` is the end of the compiling process when that is known."""
@@ -21,7 +24,7 @@ def _card(step: dict[str, Any], meta: dict[str, Any]) -> Payload:
     return {"sign": "✕", "stage": step["name"], "snapshot": max(0, step["snapshot"] - 1), "name": culprit(problem),
             "what": problem.get("what", "This pass failed."), "where": problem.get("where", ""),
             "expected": _expected(problem), "remedy": problem.get("do", ""), "skip": not step["required"],
-            "report": report(step["name"], problem, meta), "cutout": ["glow"] if culprit(problem) else []}
+            "group": step["stage"], "report": report(step["name"], problem, meta), "cutout": CUTOUTS}
 
 
 def culprit(problem: dict[str, str]) -> str:
@@ -31,9 +34,14 @@ def culprit(problem: dict[str, str]) -> str:
 
 
 def _job_card(job: dict[str, str], snapshots: int, meta: dict[str, Any]) -> Payload:
-    return {"sign": "✕", "stage": "", "snapshot": max(0, snapshots - 1), "name": "", "what": job.get("what", ""),
-            "where": job.get("where", ""), "expected": _expected(job), "remedy": job.get("do", ""), "skip": False,
-            "report": report("the compiling process", job, meta), "cutout": []}
+    """Return the card of a process that ended before it could say why; `where` is the last thing it reported."""
+    found = re.match(r"([A-Z][\w ]*): (\w+)", job.get("where", ""))
+    group, stage = found.groups() if found else ("", "")
+    optional = group in OPTIONAL
+    return {"sign": "✕", "stage": stage, "group": group, "snapshot": max(0, snapshots - 1), "name": culprit(job),
+            "what": job.get("what", ""), "where": job.get("where", ""), "expected": _expected(job),
+            "remedy": job.get("do", ""), "skip": optional, "report": report("the compiling process", job, meta),
+            "cutout": CUTOUTS if snapshots else []}
 
 
 def _expected(problem: dict[str, str]) -> str:

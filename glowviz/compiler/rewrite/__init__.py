@@ -12,6 +12,7 @@ from glowviz.compiler.rewrite.rules import (
     Rewrite,
     Rule,
     apply,
+    attempts_to,
     expect,
     explain,
     firing_limit,
@@ -20,6 +21,6 @@ from glowviz.compiler.rewrite.rules import (
 
 __all__ = [
     "PASSES", "RULES", "Build", "Change", "DoesNotSettle", "Edit", "Explanation", "Keep", "Miss", "Option",
-    "Pass", "PassLog", "PassProblem", "Refusal", "Rewrite", "Rule", "apply", "expect", "explain", "firing_limit",
-    "graph_pass", "log", "logging_to", "program_pass", "rule", "sort_nodes",
+    "Pass", "PassLog", "PassProblem", "Refusal", "Rewrite", "Rule", "apply", "attempts_to", "expect", "explain",
+    "firing_limit", "graph_pass", "log", "logging_to", "program_pass", "rule", "sort_nodes",
 ]

@@ -106,6 +106,19 @@ def firing_limit(limit: int | None) -> Iterator[None]:
         _LIMIT.reset(token)
 
 
+_WATCH: ContextVar[Callable[[str, str], None] | None] = ContextVar("glowviz_attempts", default=None)
+
+
+@contextmanager
+def attempts_to(watch: Callable[[str, str], None]) -> Iterator[None]:
+    """`watch(rule, node)` is called before each attempt while the block runs: a crash can be blamed on the last one."""
+    token = _WATCH.set(watch)
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)
+
+
 def _may_fire() -> bool:
     limit = _LIMIT.get()
     return limit is None or len(log().changes) < limit
@@ -147,8 +160,11 @@ class _Dispatch(dict[type, tuple[Rule, ...]]):
 
 
 def _try_rules(edit: Edit, node: Node, rules: tuple[Rule, ...]) -> list[str]:
+    watch = _WATCH.get()
     for one in rules:
         log().tried += 1
+        if watch is not None:
+            watch(one.name, node.name)
         rewrite = attempt(edit, node, one)
         if rewrite is not None:
             return perform(edit, node, one, rewrite)

@@ -1,0 +1,152 @@
+"""Jobs that run a recording's compilation once more: to cut a part out of it, or to find the rewrite that broke it."""
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from glowviz.app.work import choices, source
+from glowviz.compiler.graph import Graph
+
+Progress = Callable[[float, str], None]
+Steps = list[tuple[str, Any]]
+MODEL, TEXT, TEST = "cutout.onnx", "cutout.glow", "test_cutout.py"  # what a search leaves in the job's folder
+
+
+class _Enough(Exception):
+    """The wanted state is there; later passes need not run."""
+
+
+def steps_until(
+    main: str, files: dict[str, str], options: dict[str, Any], load: list[str], last: int | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Steps:
+    """Return (pass, IR) of every snapshot up to `last` (None = all), with contents, as the recording counts them."""
+    from glowviz.compiler.backends import backend_named
+    from glowviz.compiler.ledger import Ledger
+    from glowviz.compiler.pipeline import import_graph, lower_to_program, optimize, with_shapes
+
+    kept: Steps = []
+
+    def step(text: str) -> None:
+        progress(text)
+        if last is not None and len(kept) > last:
+            raise _Enough
+
+    model, chosen = source(main, files, options, load), choices(options)
+    backend = backend_named(chosen["target"], chosen["threads"])
+    given = with_shapes(None, chosen["shapes"])
+    ledger = Ledger(backend.target, None, frozenset(chosen["disable"]), given, step, snapshots=kept)
+    with suppress(_Enough):
+        lower_to_program(optimize(import_graph(model, chosen["shapes"], ledger), ledger, backend), ledger, backend)
+    return kept
+
+
+def cut(
+    main: str, files: dict[str, str], options: dict[str, Any], load: list[str], snapshot: int, name: str, folder: Path
+) -> list[str]:
+    """Write the graph around `name` at `snapshot` ("" = all of it) as ONNX with its weights; returns the name."""
+    from glowviz.compiler.cutout import cut_out
+    from glowviz.compiler.exporter import save
+
+    steps = steps_until(main, files, options, load, snapshot)[: snapshot + 1]
+    graphs = [ir for _, ir in steps if isinstance(ir, Graph)]
+    part = cut_out(graphs[-1], name) if name else graphs[-1]
+    save(part, folder / MODEL)
+    return [MODEL]
+
+
+def bisect(
+    main: str, files: dict[str, str], options: dict[str, Any], load: list[str], tolerance: float, folder: Path,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Find the first pass whose outputs differ by more than `tolerance` of max |value|, and the one rewrite in it.
+
+    Returns {found, snapshot, pass, difference, rewrite, rule, name, reason, files, note}; a rewrite of 0 means that
+    `note` says why no single one can be named. Inputs are seeded random ones; the interpreter computes both sides.
+    """
+    from glowviz.compiler.validate import bisect_passes, inputs_of
+
+    progress(0.1, "Bisect: compiling again")
+    steps = steps_until(main, files, options, load)
+    first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
+    feeds = inputs_of(steps[first][1])
+    progress(0.4, "Bisect: running states in the interpreter")
+    bad = bisect_passes(steps[first:], feeds, tolerance)
+    if bad is None:
+        return {"found": False, "steps": len(steps), "tolerance": tolerance}
+    found = {"found": True, "snapshot": first + bad.position, "pass": bad.name, "difference": str(bad.difference),
+             "tolerance": tolerance, "rewrite": 0, "rule": "", "name": "", "reason": "", "files": [], "note": ""}
+    progress(0.7, f"Bisect: rewrites of {bad.name}")
+    return found | _rewrite(bad.name, steps[first + bad.position - 1][1], feeds, options, tolerance, folder)
+
+
+def _rewrite(
+    name: str, before: Any, feeds: Mapping[str, Any], options: dict[str, Any], tolerance: float, folder: Path
+) -> dict[str, Any]:
+    """Return the one firing that does the harm with the files around it, or a note on why there is none to name."""
+    from glowviz.compiler.backends import backend_named
+    from glowviz.compiler.rewrite import PASSES
+    from glowviz.compiler.validate import ValidationProblem, bisect_rewrites
+
+    if name not in PASSES or not PASSES[name].rules or not isinstance(before, Graph):
+        return {"note": f"{name} has no rules, so there is no single rewrite to name."}
+    target = backend_named(options["target"], options["threads"]).target
+    try:
+        guilty = bisect_rewrites(before, PASSES[name], feeds, tolerance, target)
+    except ValidationProblem as problem:
+        return {"note": f"{problem.what[0].upper()}{problem.what[1:]}. {problem.do}."}
+    if guilty is None:
+        return {"note": f"{name} alone keeps every result: it takes the passes before it to go wrong."}
+    change = guilty.change
+    files = _reproducer(guilty.before, change.anchor, name, tolerance, folder)
+    return {"rewrite": guilty.number, "rule": change.rule, "name": change.anchor, "reason": change.reason,
+            "files": files, "difference": str(guilty.difference)}
+
+
+def _reproducer(graph: Graph, anchor: str, pass_name: str, tolerance: float, folder: Path) -> list[str]:
+    """Write the smallest cut-out around `anchor` on which the pass still goes wrong: as ONNX, text and a test."""
+    from glowviz.compiler.exporter import ExportProblem, save
+    from glowviz.compiler.text import write_glow
+
+    part = _smallest(graph, anchor, pass_name, tolerance)
+    written = [TEXT, TEST]
+    write_glow(folder / TEXT, part)
+    (folder / TEST).write_text(TEST_TEXT.format(name=pass_name, tolerance=tolerance, text=TEXT), encoding="utf-8")
+    with suppress(ExportProblem):  # what ONNX has no word for is still there as text
+        save(part, folder / MODEL)
+        written.insert(0, MODEL)
+    return written
+
+
+def _smallest(graph: Graph, anchor: str, pass_name: str, tolerance: float) -> Graph:
+    from glowviz.compiler.cutout import cut_out
+    from glowviz.compiler.rewrite import PASSES
+    from glowviz.compiler.validate import compare
+
+    for distance in (1, 2, 4, 8):
+        part = cut_out(graph, anchor, distance)
+        with suppress(Exception):  # a pass that falls over on a part does not show this fault
+            if not compare(part, PASSES[pass_name].run(part)[0]).within(tolerance):
+                return part
+    return cut_out(graph, anchor)
+
+
+TEST_TEXT = '''"""{name} keeps what this cut-out computes (it did not when the file was written)."""
+
+from pathlib import Path
+
+import glowviz.compiler.ops
+import glowviz.compiler.passes  # registers ops and passes
+from glowviz.compiler.rewrite import PASSES
+from glowviz.compiler.text import Contents, parse_graph
+from glowviz.compiler.validate import compare
+
+
+def test_{name}_keeps_the_result() -> None:
+    path = Path(__file__).with_name("{text}")
+    before = parse_graph(path.read_text(encoding="utf-8"), Contents(path))
+    after, _ = PASSES["{name}"].run(before)
+    difference = compare(before, after)
+    assert difference.within({tolerance!r}), str(difference)
+'''

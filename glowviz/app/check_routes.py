@@ -1,0 +1,55 @@
+"""Routes of what needs a recording's model again: cut-outs with their weights, and the search for a wrong rewrite."""
+
+import mimetypes
+
+from flask import Blueprint, Response, request
+
+from glowviz.app.answers import answer
+from glowviz.app.asked import asked_body, check_snapshot
+from glowviz.app.problem import Problem
+from glowviz.app.services import Services
+from glowviz.app.store import checked
+
+TOLERANCE = 2e-5  # of max |value|: what f32 arithmetic in another order may change over a whole network
+
+
+def register(api: Blueprint, services: Services) -> None:
+    """Add the routes to `api`."""
+    workshop = services.workshop
+
+    @api.get("/r/<identifier>/cutout/<int:snapshot>")
+    def cutout(identifier: str, snapshot: int) -> Response:
+        services.store.touch(checked(identifier))
+        found = services.open_reader(identifier)
+        check_snapshot(found, snapshot)
+        name, kind = request.args.get("name", ""), request.args.get("kind", "glow")
+        if kind == "onnx":
+            return saved(workshop.cutout(identifier, snapshot, name).read_bytes(), "cutout.onnx")
+        return saved(found.cutout(snapshot, name).encode(), "cutout.glow")
+
+    @api.post("/r/<identifier>/bisect")
+    def bisect(identifier: str) -> Response:
+        tolerance = asked_body().get("tolerance", TOLERANCE)
+        if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
+            raise Problem(f"A tolerance of {tolerance} says nothing.", "Bisect", "a number from 0 to 1, of max |value|")
+        return answer({"check": workshop.bisect(checked(identifier), float(tolerance))}, status=202)
+
+    @api.get("/checks/<int:number>")
+    def check(number: int) -> Response:
+        return answer(workshop.check(number))
+
+    @api.delete("/checks/<int:number>")
+    def cancel_check(number: int) -> Response:
+        workshop.cancel_check(number)
+        return answer({})
+
+    @api.get("/checks/<int:number>/<name>")
+    def check_file(number: int, name: str) -> Response:
+        return saved(workshop.check_file(number, name).read_bytes(), name)
+
+
+def saved(body: bytes, name: str) -> Response:
+    """Return `body` as a file to keep."""
+    kind = mimetypes.guess_type(name)[0] or "application/octet-stream"
+    kind = "text/plain" if name.endswith((".glow", ".py")) else kind
+    return Response(body, mimetype=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
