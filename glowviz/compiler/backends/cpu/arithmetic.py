@@ -105,10 +105,11 @@ class Arithmetic:
         """To the nearest integer, halves to even."""
         if self.emitter.target.has_round:
             return self.emitter.intrinsic("roundeven", x)
-        # adding 2^23 drops the fraction; |x| >= 2^23 is whole already, and NaN must come through
-        shift = self.emitter.intrinsic("copysign", x.match(8388608.0), x)
+        # adding 2^23 (2^52) drops the fraction; what is as large is whole already, and NaN must come through
+        whole = 2.0**52 if element_of(x.type) == "double" else 2.0**23
+        shift = self.emitter.intrinsic("copysign", x.match(whole), x)
         near = self.emitter.intrinsic("copysign", (x + shift) - shift, x)
-        return self.where(abs(x) < 8388608.0, near, x)
+        return self.where(abs(x) < whole, near, x)
 
     def floor(self, x: Value) -> Value:
         """Largest integer not above."""

@@ -201,6 +201,15 @@ class Emitter:
         return self.value(kind, f"{operation} {value.type} {value.text} to {kind}", unsigned)
 
     # -- vectors and memory -------------------------------------------------------------------------
+    def any(self, condition: Value) -> Value:
+        """Whether any lane is true."""
+        lanes = lanes_of(condition.type)
+        if lanes == 1:
+            return condition
+        name = f"llvm.vector.reduce.or.v{lanes}i1"
+        self.declarations[name] = f"declare i1 @{name}({condition.type})"
+        return self.value("i1", f"call i1 @{name}({condition!r})")
+
     def splat(self, scalar: Value, lanes: int | None = None) -> Value:
         """`scalar` in every lane."""
         lanes = lanes or self.lanes
@@ -327,6 +336,24 @@ class Emitter:
                 self.value(p.type, f"phi {p.type} [ {a.text}, %{before} ], [ {b.text}, %{back} ]", p.unsigned)
                 for p, a, b in turns[1:]
             ]
+
+    @contextmanager
+    def repeat(self, carry: Sequence[Value]) -> Iterator[Loop]:
+        """The body runs once, and again as long as it makes the last carried value (i1) true; set `loop.next`."""
+        before, body, after = self.block, self.label("again"), self.label("end")
+        self.write(f"br label %{body}")
+        self.start(body)
+        mark = len(self.lines)
+        phis = [Value(self, f"%p{self.count}_{n}", v.type, v.unsigned) for n, v in enumerate(carry)]
+        running = Loop(0, phis)
+        yield running
+        self.write(f"br i1 {running.next[-1].text}, label %{body}, label %{after}")
+        self.lines[mark:mark] = [
+            f"  {p.text} = phi {p.type} [ {a.text}, %{before} ], [ {b.text}, %{self.block} ]"
+            for p, a, b in zip(phis, carry, running.next, strict=True)
+        ]
+        self.start(after)
+        running.results = running.next
 
     @contextmanager
     def when(self, condition: Value) -> Iterator[None]:

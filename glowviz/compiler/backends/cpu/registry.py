@@ -1,4 +1,4 @@
-"""Which instruction has a native kernel: one function per instruction name, found by `lower`."""
+"""Which instruction has a native kernel: functions by instruction name, found by `lower`; fast ones are asked first."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -31,16 +31,25 @@ class KernelCode:
 
 Lowering = Callable[["Instr", "Program", Target], KernelCode | None]
 KERNELS: dict[str, Lowering] = {}
+GENERAL: dict[str, Lowering] = {}
 
 
 def kernel(*instructions: str) -> Callable[[Lowering], Lowering]:
-    """Decorator: the function makes the kernels of these instructions, or None for a host call."""
+    """Decorator: the function makes the kernels of these instructions, or None where it cannot."""
+    return _registers(KERNELS, instructions)
 
+
+def general(*instructions: str) -> Callable[[Lowering], Lowering]:
+    """Decorator: the function is asked where the first kernel of an instruction says None, or there is no first."""
+    return _registers(GENERAL, instructions)
+
+
+def _registers(table: dict[str, Lowering], instructions: tuple[str, ...]) -> Callable[[Lowering], Lowering]:
     def register(function: Lowering) -> Lowering:
         for name in instructions:
-            if name in KERNELS:
-                raise ValueError(f"instruction {name} already has a kernel: {KERNELS[name].__qualname__}")
-            KERNELS[name] = function
+            if name in table:
+                raise ValueError(f"instruction {name} already has a kernel: {table[name].__qualname__}")
+            table[name] = function
         return function
 
     return register
@@ -48,5 +57,9 @@ def kernel(*instructions: str) -> Callable[[Lowering], Lowering]:
 
 def lower(name: str, instr: "Instr", program: "Program", target: Target) -> KernelCode | None:
     """The kernel of `instr`, or None where the interpreter has to do it."""
-    function = KERNELS.get(name)
-    return function(instr, program, target) if function else None
+    for table in (KERNELS, GENERAL):
+        function = table.get(name)
+        code = function(instr, program, target) if function else None
+        if code is not None:
+            return code
+    return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from glowviz.compiler.backends.cpu import double_math
 from glowviz.compiler.backends.cpu.arithmetic import Arithmetic
 from glowviz.compiler.backends.cpu.values import Operand, Value, element_of
 
@@ -41,18 +42,19 @@ HALF_PI = 1.5707963267948966
 
 
 class Math(Arithmetic):
-    """Lane-wise functions on f32 values (the `m` of `scalar(self, m, x)`).
+    """Lane-wise functions on f32 and f64 values (the `m` of `scalar(self, m, x)`).
 
-    Accuracy against float64: exp, log ≤ 2 ulp, tanh, erf ≤ 5 ulp, others ≤ 8 ulp on ordinary ranges; all
-    of them give NaN for NaN. Other element types raise TypeError: the caller then takes another road.
+    Accuracy of f32 against float64: exp, log ≤ 2 ulp, tanh, erf ≤ 5 ulp, others ≤ 8 ulp on ordinary ranges; of
+    f64: double_math. All of them give NaN for NaN. Other types raise TypeError: the caller takes another road.
     """
 
     pi = 3.141592653589793
     e = 2.718281828459045
 
-    def _only_f32(self, x: Value, name: str) -> None:
-        if element_of(x.type) != "float":
-            raise TypeError(f"{name} is written for f32, not for {x.type}")
+    def _is_double(self, x: Value, name: str) -> bool:
+        if element_of(x.type) not in ("float", "double"):
+            raise TypeError(f"{name} is written for f32 and f64, not for {x.type}")
+        return element_of(x.type) == "double"
 
     def polynomial(self, x: Value, coefficients: Sequence[float]) -> Value:
         """Horner's rule, highest power first."""
@@ -68,7 +70,8 @@ class Math(Arithmetic):
     # -- exponentials -----------------------------------------------------------------------------
     def exp(self, x: Value) -> Value:
         """e^x; overflows to inf, underflows through the denormals to 0."""
-        self._only_f32(x, "exp")
+        if self._is_double(x, "exp"):
+            return double_math.exp(self, x)
         em = self.emitter
         x = self.clip(x, -104.0, 89.0)
         shifted = em.fma(x, x.match(1.4426950408889634), x.match(ROUNDING))
@@ -91,7 +94,8 @@ class Math(Arithmetic):
 
     def log(self, x: Value) -> Value:
         """Natural logarithm: -inf at 0, NaN below."""
-        self._only_f32(x, "log")
+        if self._is_double(x, "log"):
+            return double_math.log(self, x)
         em = self.emitter
         small = x < 1.17549435e-38
         bits = em.convert("bitcast", self.where(small, x * 8388608.0, x), "i32")
@@ -137,7 +141,8 @@ class Math(Arithmetic):
         """x^y with the rules of C for signs, zeros and infinities; small whole powers by multiplication."""
         if not isinstance(y, Value) and y in (-2, -1, -0.5, 0, 0.5, 1, 2, 3, 4):
             return self._simple_power(x, float(y))
-        self._only_f32(x, "pow")
+        if self._is_double(x, "pow"):
+            return double_math.power(self, x, x.match(y))
         base, exponent = x, x.match(y)
         result = self._positive_power(abs(base), exponent)
         whole = self.floor(exponent) == exponent
@@ -195,12 +200,14 @@ class Math(Arithmetic):
 
     def tanh(self, x: Value) -> Value:
         """Hyperbolic tangent."""
-        self._only_f32(x, "tanh")
+        if self._is_double(x, "tanh"):
+            return double_math.tanh(self, x)
         return self._odd_rational(x, 7.90531110763549805, TANH_TOP, TANH_BOTTOM)
 
     def erf(self, x: Value) -> Value:
         """Gauss error function."""
-        self._only_f32(x, "erf")
+        if self._is_double(x, "erf"):
+            return double_math.erf(self, x)
         return self._odd_rational(x, 3.832506856900711, ERF_TOP, ERF_BOTTOM)
 
     def sinh(self, x: Value) -> Value:
@@ -246,7 +253,8 @@ class Math(Arithmetic):
         return em.convert("fptrunc", rest, "float"), turns
 
     def _quadrant(self, x: Value, turn: int) -> Value:
-        self._only_f32(x, "sin and cos")
+        if self._is_double(x, "sin and cos"):
+            return double_math.quadrant(self, x, turn)
         rest, count = self._reduced(x)
         count = count + turn
         square = rest * rest
@@ -270,7 +278,8 @@ class Math(Arithmetic):
 
     def atan(self, x: Value) -> Value:
         """Inverse tangent."""
-        self._only_f32(x, "atan")
+        if self._is_double(x, "atan"):
+            return double_math.atan(self, x)
         size = abs(x)
         far, middle = size > 2.414213562373095, size > 0.4142135623730950
         reduced = self.where(far, -1.0 / size, self.where(middle, (size - 1.0) / (size + 1.0), size))
@@ -281,16 +290,19 @@ class Math(Arithmetic):
 
     def asin(self, x: Value) -> Value:
         """Inverse sine; NaN outside [-1, 1]."""
+        if self._is_double(x, "asin"):
+            return double_math.asin(self, x)
         return self.emitter.intrinsic("copysign", self._asin_of_size(abs(x), False), x)
 
     def acos(self, x: Value) -> Value:
         """Inverse cosine; NaN outside [-1, 1]."""
+        if self._is_double(x, "acos"):
+            return double_math.acos(self, x)
         size = abs(x)
         value = self._asin_of_size(size, True)
         return self.where(x < 0.0, self.pi - value, value)
 
     def _asin_of_size(self, size: Value, complement: bool) -> Value:
-        self._only_f32(size, "asin")
         far = size > 0.5
         square = self.where(far, 0.5 * (1.0 - size), size * size)
         root = self.where(far, self.sqrt(square), size)

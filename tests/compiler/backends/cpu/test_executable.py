@@ -56,7 +56,7 @@ def test_what_has_no_kernel_is_a_visible_host_call() -> None:
     listing = executable.listing()
     assert [entry.native for entry in listing] == [True, False, True]
     assert "host call" in listing[1].why
-    assert "top_k" in listing[1].why
+    assert "sorted_rows" in listing[1].why
     for _ in range(3):
         found = executable.run(inputs)
     for name, wanted in run_program(program, inputs).items():
@@ -70,7 +70,7 @@ def test_a_failing_host_call_leaves_the_executable_usable(monkeypatch: pytest.Mo
     op = type(program.instructions[1].op)
     with monkeypatch.context() as patch:
         patch.setattr(op, "reference", lambda *operands: 1 / 0)
-        with pytest.raises(RunProblem, match="TopK"):
+        with pytest.raises(RunProblem, match="SortedRows"):
             executable.run(inputs)
     np.testing.assert_array_equal(executable.run(inputs)["y"], wanted["y"])
 

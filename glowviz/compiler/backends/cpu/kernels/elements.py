@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from glowviz.compiler.backends.cpu import double_math
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes
@@ -128,28 +129,58 @@ class ElementMath(Math):
     def pow(self, x: Value, y: Value | float) -> Value:
         """x^y; the exponent may be of another kind."""
         if not is_float(x.type):
-            raise Unsupported("powers of integers")
+            return self._integer_power(x, y)
         if isinstance(y, Value) and element_of(y.type) != element_of(x.type):
             y = convert(self._em, y, element_of(x.type))
         return super().pow(x, y)
+
+    def _integer_power(self, x: Value, y: Value | float) -> Value:
+        """Wraps around; a negative exponent leaves 0 but for 1 and -1, and the smallest number for 0."""
+        em, kind = self._em, element_of(x.type)
+        if not isinstance(y, Value):
+            y = x.match(y) if float(y).is_integer() else em.constant(y, like(x.type, "double"))
+        if is_float(y.type):
+            wide = super().pow(convert(em, x, "double"), convert(em, y, "double"))
+            return convert(em, wide, kind, x.unsigned)
+        size = em.select(y < 0, y.match(0), y) if not y.unsigned else y
+        with em.repeat([x.match(1), x, size, em.constant(True, "i1")]) as loop:
+            result, base, rest, _ = loop.carry
+            rest = Value(em, rest.text, rest.type, True)
+            result = em.select((rest & 1) == 0, result, result * base)
+            following = Value(em, (rest >> 1).text, rest.type, y.unsigned)
+            loop.next = [result, base * base, following, em.any(following != 0)]
+        result = Value(em, loop.results[0].text, x.type, x.unsigned)
+        return result if y.unsigned else em.select(y < 0, self._upside_down(x, y), result)
+
+    def _upside_down(self, x: Value, y: Value) -> Value:
+        """x^y for y < 0, towards zero; 1/0 is what the largest float becomes as an integer: the smallest number."""
+        bits = int(element_of(x.type)[1:])
+        swings = self.where((y & 1) == 0, x.match(1), x.match(-1)) if not x.unsigned else x.match(0)
+        value = self.where(x == 1, x.match(1), x.match(0))
+        value = value if x.unsigned else self.where(x == -1, swings, value)
+        return self.where(x == 0, x.match(0 if x.unsigned else -(1 << (bits - 1))), value)
 
     def logical_xor(self, left: Value, right: Value) -> Value:
         """Exactly one is true."""
         return self._truth(left) ^ self._truth(right)
 
     def mod(self, x: Value, y: Value) -> Value:
-        """The rest with the sign of y; 0 where y is 0."""
+        """The rest with the sign of y; of integers 0 where y is 0."""
+        if is_float(x.type):
+            rest = self.fmod(x, y)
+            rest = self.where((rest != 0) & ((rest < 0) ^ (y < 0)), rest + y, rest)
+            return self.where(rest == 0, self._em.intrinsic("copysign", rest, y), rest)
         rest = x - (x / y) * y
         if not x.unsigned:
             rest = self.where((rest != 0) & ((rest < 0) ^ (y < 0)), rest + y, rest)
         return self.where(y == 0, y, rest)
 
     def fmod(self, x: Value, y: Value) -> Value:
-        """The rest with the sign of x, as C's fmod; right while |x / y| < 2^29."""
+        """The rest with the sign of x, as C's fmod; of f32 right while |x / y| < 2^29."""
         if not is_float(x.type):
             return self.where(y == 0, y, x - (x / y) * y)
-        if element_of(x.type) != "float":
-            raise Unsupported("fmod of f64")
+        if element_of(x.type) == "double":
+            return double_math.fmod(self, x, y)
         em = self._em
         top, bottom = em.convert("fpext", x, "double"), em.convert("fpext", y, "double")
         whole = em.convert("sitofp", saturated(em, top / bottom, "i64"), "double")
@@ -171,23 +202,6 @@ class ElementMath(Math):
             return x if element_of(x.type) == "i1" else x != 0
         value = convert(em, x, calculated_kind(to), to.startswith("u"))
         return widen(em, to, narrow(em, to, value)) if to in ("f16", "bf16") else value
-
-    def round(self, x: Value) -> Value:
-        """To the nearest integer, halves to even."""
-        return super().round(self._roundable(x))
-
-    def floor(self, x: Value) -> Value:
-        """Largest integer not above."""
-        return super().floor(self._roundable(x))
-
-    def ceil(self, x: Value) -> Value:
-        """Smallest integer not below."""
-        return super().ceil(self._roundable(x))
-
-    def _roundable(self, x: Value) -> Value:
-        if element_of(x.type) == "double" and not self._em.target.has_round:
-            raise Unsupported("rounding of f64 without a rounding instruction")
-        return x
 
     def reciprocal(self, x: Value) -> Value:
         """1/x."""

@@ -45,11 +45,11 @@ def _mean(draft: Draft, total: Value, count: int) -> Value:
     return total / count
 
 
-def _lowest(elem: str) -> float:
+def lowest(elem: str) -> float:
     return -inf if elem not in INTEGERS else int(np.iinfo(_dtype(elem)).min)
 
 
-def _highest(elem: str) -> float:
+def highest(elem: str) -> float:
     return inf if elem not in INTEGERS else int(np.iinfo(_dtype(elem)).max)
 
 
@@ -65,8 +65,8 @@ SUM = Fold(lambda elem: 0, _add)
 FOLDS = {
     "reduce_sum": SUM,
     "reduce_mean": Fold(lambda elem: 0, _add, finish=_mean),
-    "reduce_max": Fold(_lowest, lambda d, a, b: d.em.m.max(a, b), careful=False),
-    "reduce_min": Fold(_highest, lambda d, a, b: d.em.m.min(a, b), careful=False),
+    "reduce_max": Fold(lowest, lambda d, a, b: d.em.m.max(a, b), careful=False),
+    "reduce_min": Fold(highest, lambda d, a, b: d.em.m.min(a, b), careful=False),
     "reduce_prod": Fold(lambda elem: 1, lambda d, a, b: a * b),
     "reduce_l1": Fold(lambda elem: 0, _add, lambda d, x: abs(x)),
     "reduce_l2": Fold(lambda elem: 0, _add, lambda d, x: x * x, lambda d, t, n: d.em.m.sqrt(t)),
@@ -274,4 +274,3 @@ def _better(draft: Draft, new: Value, old: Value, largest: bool, last: bool) -> 
     nan_new, nan_old = draft.em.unordered(new), draft.em.unordered(old)
     # the first (or last) NaN wins over every number
     return (nan_new & (nan_new | ~nan_old) if last else nan_new & ~nan_old) | (better & ~nan_old)
-
