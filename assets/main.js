@@ -56,5 +56,6 @@ window.glowviz = {
     stats: () => graph.stats.report(graph.scene ? graph.scene.count : 0),
     reset: () => graph.stats.reset(),
     camera: () => ({ x: graph.camera.x, y: graph.camera.y, k: graph.camera.k }),
+    setCamera: (text) => update({ camera: text }), // "x,y,zoom" as in a permalink
   },
 };

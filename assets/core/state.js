@@ -2,6 +2,7 @@
 
 const DEFAULTS = {
   recording: null,      // id, or null on the start page
+  against: null,        // id of the run that this one is a what-if of; its numbers stand beside
   at: 0,                // snapshot on the canvas
   base: null,           // snapshot it is compared with; null = the one before
   selected: null,       // value name
@@ -15,6 +16,9 @@ const DEFAULTS = {
   dock: null,           // null = closed, else the left tab
   dock2: null,          // the right tab, or null
   kernel: null,         // kernel in the code panes; null follows the selection
+  camera: null,         // "x,y,zoom": the world point in the middle of the canvas; null = as the picture opens
+  lesson: null,         // name of the lesson that is taught, and its step from 0
+  step: 0,
   codeLine: 0,          // line of LLVM IR pointed at, from 1; 0 = none
   left: 300, right: 340, dockHeight: 300,
   hideLeft: false, hideRight: false,
@@ -23,12 +27,14 @@ const DEFAULTS = {
   version: 0,           // grows when the recording has changed on the server
 };
 const REMEMBERED = ["left", "right", "dockHeight", "hideLeft", "hideRight", "theme", "projector"];
-const LINKED = ["recording", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2", "kernel"];
+const LINKED = ["recording", "against", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2", "kernel",
+  "camera", "lesson", "step"];
+const NUMBERS = ["at", "base", "step"];
 const STORAGE = "glowviz.view";
 
 let current = { ...DEFAULTS };
 const listeners = new Set();
-const undoable = [];
+let depth = 0; // how many of our own entries lie before this one in the browser's history
 
 export function state() {
   return { ...current };
@@ -41,27 +47,37 @@ export function subscribe(keys, listener) {
   return () => listeners.delete(entry);
 }
 
-// Changes several fields at once, tells the listeners of those that differ, and writes the address.
-export function update(changes, { undo = true, push = false } = {}) {
+// Changes several fields at once, tells the listeners of those that differ, and writes the address. A change of
+// what is shown becomes an entry of the browser's history, so that Back and Forward undo and redo it.
+export function update(changes, { undo = true } = {}) {
   const changed = Object.keys(changes).filter((key) => !same(current[key], changes[key]));
   if (!changed.length) return;
-  const before = Object.fromEntries(changed.map((key) => [key, current[key]]));
-  if (undo && changed.some((key) => LINKED.includes(key))) undoable.push(before);
-  if (undoable.length > 100) undoable.shift();
   current = { ...current, ...changes };
   remember();
-  if (changed.some((key) => LINKED.includes(key))) writeAddress(push);
+  if (changed.some((key) => LINKED.includes(key))) writeAddress(undo);
+  tell(changed);
+}
+
+function tell(changed) {
   const set = new Set(changed);
   for (const entry of [...listeners]) {
     if (changed.some((key) => entry.keys.has(key))) entry.listener(state(), set);
   }
 }
 
-// Takes back the last change of what is shown.
+// Takes back the last change of what is shown, as the browser's Back does, but never leaves the page.
 export function undo() {
-  const before = undoable.pop();
-  if (before) update(before, { undo: false });
-  return Boolean(before);
+  if (depth > 0) history.back();
+  return depth > 0;
+}
+
+export function redo() {
+  history.forward();
+}
+
+// The address of exactly this view.
+export function permalink() {
+  return `${location.origin}${location.pathname}${viewText()}`;
 }
 
 function same(one, other) {
@@ -76,14 +92,22 @@ function remember() {
   }
 }
 
-function writeAddress(push) {
+function viewText() {
   const query = new URLSearchParams();
   for (const key of LINKED) {
     if (!same(current[key], DEFAULTS[key])) query.set(key, typeof current[key] === "string" ? current[key] : JSON.stringify(current[key]));
   }
-  const address = `${location.pathname}${query.size ? "?" + query : ""}${location.hash}`;
-  if (location.protocol === "file:") return; // an address of a file takes no query in every browser
-  history[push ? "pushState" : "replaceState"](null, "", address);
+  return query.size ? `?${query}` : "";
+}
+
+// An address of a file takes no query in every browser: there the view travels behind a #.
+const inFile = location.protocol === "file:";
+
+function writeAddress(push) {
+  if (push) depth += 1;
+  const view = viewText();
+  const address = inFile ? `#${view}` : `${location.pathname}${view}${location.hash}`;
+  history[push ? "pushState" : "replaceState"]({ depth }, "", address);
 }
 
 // Reads what the last visit left and what the address says; the address wins.
@@ -94,22 +118,23 @@ export function restore() {
   } catch {
     // Unreadable storage is the same as none.
   }
+  depth = history.state?.depth || 0;
   readAddress();
 }
 
 function readAddress() {
-  const query = new URLSearchParams(location.search);
+  const query = new URLSearchParams(inFile ? location.hash.slice(1) : location.search);
   for (const key of LINKED) {
     const text = query.get(key);
     if (text === null) { current[key] = DEFAULTS[key]; continue; }
     const value = DEFAULTS[key] === null || typeof DEFAULTS[key] === "string" ? text : parse(text);
-    if (key === "at" || key === "base") current[key] = Number.isInteger(Number(text)) ? Number(text) : DEFAULTS[key];
+    if (NUMBERS.includes(key)) current[key] = Number.isInteger(Number(text)) ? Number(text) : DEFAULTS[key];
     else if (key === "opened") current[key] = Array.isArray(value) ? value.map(String) : [];
     else if (typeof DEFAULTS[key] === "boolean") current[key] = value === true;
     else current[key] = text;
   }
   if (query.has("colour")) current.colourChosen = true;
-  if (current.recording !== null && !/^[0-9a-f]{32}$/.test(current.recording)) current.recording = null;
+  for (const key of ["recording", "against"]) if (current[key] !== null && !/^[0-9a-f]{32}$/.test(current[key])) current[key] = null;
 }
 
 function parse(text) {
@@ -120,10 +145,11 @@ function parse(text) {
   }
 }
 
-window.addEventListener("popstate", () => {
+window.addEventListener("popstate", (event) => {
   const before = { ...current };
+  depth = event.state?.depth || 0;
   readAddress();
-  const now = current;
-  current = before;
-  update(Object.fromEntries(LINKED.map((key) => [key, now[key]])), { undo: false });
+  if (inFile) current.recording = before.recording;
+  const changed = LINKED.filter((key) => !same(before[key], current[key]));
+  if (changed.length) tell(changed);
 });

@@ -19,6 +19,7 @@ import { sceneAddress } from "./source.js";
 const MANY = 2500;        // above this many boxes in sight, moving shifts a cached picture
 const SETTLE = 110;       // ms without movement before the picture is drawn sharp again
 const FADE = 160;
+const GESTURE = 1000;     // ms; moves closer together than this are one step of the browser's history
 
 export class GraphView {
   constructor(element, marks, onselect = () => {}) {
@@ -32,10 +33,13 @@ export class GraphView {
     this.hovered = -1;
     this.fade = 1;
     this.turn = 0;
+    this.written = null;  // the camera as the state last got it from here
+    this.lastMove = 0;
     this.build();
     this.stops = [
       subscribe(["recording", "at", "base", "fold", "opened", "constants"], () => this.load()),
       subscribe(["selected", "focus"], () => this.picked()),
+      subscribe(["camera"], () => this.follow()),
       subscribe(["colour"], () => this.recolour()),
       subscribe(["theme", "projector"], () => { forgetPalette(); this.recolour(); }),
     ];
@@ -93,11 +97,14 @@ export class GraphView {
     this.hovered = -1;
     this.camera.size = [Math.max(1, payload.size[0]), Math.max(1, payload.size[1])];
     replace(this.cover, this.scene.count ? null : empty("This state has no nodes."));
-    if (!anchor || !this.keep(anchor)) this.camera.start();
+    const { camera } = state();
+    if (camera && camera !== this.written) this.lookAt(camera);
+    else if (!anchor || !this.keep(anchor)) this.camera.start();
     this.recolour();
     this.picked(false);
     this.describe();
     if (before && anchor) this.fadeIn();
+    if (camera) this.tellCamera(false);
     document.documentElement.dataset.ready = "true";
   }
 
@@ -225,6 +232,33 @@ export class GraphView {
     replace(this.bar.chips);
   }
 
+  // The middle of the canvas in the world and the zoom: what a permalink carries, whatever the window's size.
+  cameraText() {
+    const { x, y, k, width, height } = this.camera;
+    return [x + width / 2 / k, y + height / 2 / k, k].map((one) => Number(one.toFixed(one === k ? 5 : 2))).join(",");
+  }
+
+  lookAt(text) {
+    const [x, y, k] = text.split(",").map(Number);
+    if (![x, y, k].every(Number.isFinite) || k <= 0) return;
+    this.camera.k = k;
+    this.camera.centre(x, y);
+  }
+
+  tellCamera(push) {
+    this.written = this.cameraText();
+    update({ camera: this.written }, { undo: push });
+  }
+
+  // Back, Forward or a lesson moved the camera.
+  follow() {
+    const { camera } = state();
+    if (!this.scene || camera === this.written) return;
+    if (camera) this.lookAt(camera);
+    else this.camera.start();
+    this.redraw();
+  }
+
   redraw() {
     this.bitmap.drop();
     this.request();
@@ -233,7 +267,15 @@ export class GraphView {
   moved() {
     this.request();
     clearTimeout(this.settling);
-    this.settling = setTimeout(() => { if (this.bitmap.sharpAt !== this.camera.k) this.bitmap.drop(); this.request(); }, SETTLE);
+    this.settling = setTimeout(() => this.settled(), SETTLE);
+  }
+
+  settled() {
+    if (this.bitmap.sharpAt !== this.camera.k) this.bitmap.drop();
+    this.request();
+    const now = performance.now();
+    this.tellCamera(now - this.lastMove > GESTURE);
+    this.lastMove = now;
   }
 
   request() {

@@ -3,7 +3,7 @@
 import { button, copy, el, icon, replace } from "../core/dom.js";
 import { exported } from "../core/inlined.js";
 import { onSession, session } from "../core/session.js";
-import { state, subscribe, update } from "../core/state.js";
+import { permalink, state, subscribe, update } from "../core/state.js";
 import { isDark, toggleTheme } from "../core/theme.js";
 import { openCharts } from "./charts.js";
 import { openOverlay } from "./overlays.js";
@@ -13,7 +13,7 @@ export function mountBar(element) {
     const { overview } = session();
     const open = Boolean(state().recording);
     replace(element,
-      el("button.brand", { type: "button", title: "Start page", disabled: exported, onclick: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
+      el("button.brand", { type: "button", title: "Start page", disabled: exported, onclick: () => update({ recording: null, selected: null, at: 0 }) },
         mark(), "glowviz"),
       open ? el("span.model", {}, overview ? overview.name : "…") : null,
       open && overview && exported ? el("span.bound", {}, overview.bound) : null,
@@ -38,7 +38,7 @@ function mark() {
 
 function share() {
   const made = button("Share", () => {
-    copy(location.href).then(() => { made.lastChild.textContent = "Link copied"; }, () => { made.lastChild.textContent = "Copy the address bar"; });
+    copy(permalink()).then(() => { made.lastChild.textContent = "Link copied"; }, () => { made.lastChild.textContent = "Copy the address bar"; });
     setTimeout(() => { made.lastChild.textContent = "Share"; }, 2500);
   }, { glyph: "link", kind: "small", title: "Copy the address of exactly this view" });
   return made;

@@ -45,7 +45,7 @@ function started(request, answer) {
   if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
   const again = request.recording !== undefined;
   if (again) returnTo(state().at);
-  update({ recording: answer.recording, at: 0, ...(again ? {} : { selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) }, { push: true });
+  update({ recording: answer.recording, at: 0, ...(again ? {} : { selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) });
   if (answer.job && following !== answer.job) follow(answer.job);
   return answer;
 }

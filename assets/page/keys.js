@@ -2,7 +2,7 @@
 
 import { bind } from "../core/keys.js";
 import { stepPass } from "../core/session.js";
-import { state, undo, update } from "../core/state.js";
+import { redo, state, undo, update } from "../core/state.js";
 import { toggleTheme } from "../core/theme.js";
 import { openCharts } from "./charts.js";
 import { closeOverlay, openOverlay } from "./overlays.js";
@@ -24,6 +24,7 @@ export function pageKeys() {
   add([">", "Ctrl+k"], "Find", "Run a command", () => openOverlay("palette"), () => true);
   add(["?"], "Find", "These keys", () => openOverlay("help"), () => true);
   add(["u", "Ctrl+z"], "Page", "Take back the last change of view", () => undo());
+  add(["U", "Ctrl+y"], "Page", "Do it again", redo);
   bind("Escape", { group: "Page", label: "Close, or let go of the selection", run: escape });
 }
 

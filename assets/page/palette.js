@@ -44,7 +44,7 @@ function commands() {
   const rows = passes ? passes.rows.snapshot.map((at, row) => ({ at, name: passes.rows.name[row], row })).filter(({ at }) => at >= 0)
     .map(({ at, name, row }) => ({ group: "Go to pass", label: `${at} ${name}`, keys: passes.rows.fired[row] || null, run: () => goTo(at) })) : [];
   const more = [
-    { group: "Model", label: "Open another model", run: () => update({ recording: null, selected: null, at: 0 }, { push: true }) },
+    { group: "Model", label: "Open another model", run: () => update({ recording: null, selected: null, at: 0 }) },
     { group: "Model", label: "Try passes on a graph", run: () => openOverlay("editor") },
     ...(passes ? saves() : []),
     ...(passes ? [{ group: "Model", label: "Compile again with other settings", run: () => openOverlay("settings") }] : []),

@@ -66,7 +66,7 @@ async function loadRecent(recent) {
   const { recordings } = await get("/api/recordings", { fresh: true }).catch(() => ({ recordings: [] }));
   if (!recordings.length) { replace(recent); return; }
   replace(recent, el("h4", {}, "Recent"), recordings.slice(0, 5).map((one) => el("button.port", {
-    type: "button", onclick: () => update({ recording: one.id, at: 0, selected: null, tab: "overview" }, { push: true }),
+    type: "button", onclick: () => update({ recording: one.id, at: 0, selected: null, tab: "overview" }),
   }, el("span", {}, one.title || "a recording"), el("span.muted", {}, one.bound))));
 }
 
