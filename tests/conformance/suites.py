@@ -76,8 +76,13 @@ def _node_cases() -> Iterator[Case]:
         found = collect_testcases(None)
     for case in found:
         if case.model is not None and case.data_sets:
-            data = tuple((tuple(given), tuple(wanted)) for given, wanted in case.data_sets)
+            data = tuple((tuple(map(_array, given)), tuple(map(_array, wanted))) for given, wanted in case.data_sets)
             yield Case("node", case.name, case.model.SerializeToString(), data, case.rtol, case.atol)
+
+
+def _array(value: Any) -> Any:
+    """Some cases hold what is no array as a message."""
+    return numpy_helper.to_array(value) if isinstance(value, TensorProto) else value
 
 
 def _fetched(place: Path) -> Path:

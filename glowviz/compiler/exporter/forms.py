@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from math import inf
 from typing import Any
 
@@ -19,6 +20,7 @@ from glowviz.compiler.ops import (
     ConstantOfShape,
     Copy,
     Dropout,
+    Mod,
     Opaque,
     Pack,
     Reorder,
@@ -78,9 +80,22 @@ def _operands(sheet: Sheet, node: Node) -> list[str]:
 
 
 def _attributes(op: Op) -> dict[str, Any]:
-    """ONNX names and values; an empty list and None mean that the attribute is left out."""
-    written = {name: value for name, value in op.attributes.items() if value is not None and value != ()}
-    return {ONNX_NAME.get(name, name): value for name, value in written.items()}
+    """ONNX names and values; an empty list and None, and a default that the opset lacks, are left out."""
+    cls = type(op)
+    declared = defs.get_schema(cls.onnx or "", OPSET, cls.domain).attributes
+    defaults = {f.name: f.default for f in fields(cls)}  # type: ignore[arg-type]  # a dataclass
+    found: dict[str, Any] = {}
+    for field, value in op.attributes.items():
+        name = ONNX_NAME.get(field, field)
+        if value is None or value == () or (value == defaults[field] and (name not in declared or value == "")):
+            continue
+        found[name] = element(value) if isinstance(value, str) and _is_int(declared.get(name)) else value
+    return found
+
+
+def _is_int(declared: Any) -> bool:
+    """ONNX writes it as a number: an element type that is a name here."""
+    return declared is not None and str(declared.type).endswith("INT")
 
 
 def _where(node: Node) -> str:
@@ -119,7 +134,7 @@ def _split(sheet: Sheet, node: Node) -> None:
 
 
 def _cast(sheet: Sheet, node: Node) -> None:
-    plain(sheet, node, {"to": element(node.op.to)})
+    plain(sheet, node, _attributes(node.op))
 
 
 def _constant_of_shape(sheet: Sheet, node: Node) -> None:
@@ -144,9 +159,29 @@ def _swish(sheet: Sheet, node: Node) -> None:
     sheet.node("Mul", [x, gate], [sheet.value(node.name)])
 
 
+def _mod(sheet: Sheet, node: Node) -> None:
+    """Of floats the opset has only C's fmod: where the signs differ, the divisor is added."""
+    if node.op.fmod or not node.type.is_float:
+        plain(sheet, node, _attributes(node.op))
+        return
+    x, y = (sheet.value(v) for v in node.op.operands)
+    zero = sheet.constant(np.zeros((), node.type.dtype), f"{node.name}.zero")
+    rest, below, under, differ, none, moved, chosen = (
+        sheet.fresh(f"{node.name}.{part}") for part in ("rest", "below", "under", "differ", "none", "moved", "chosen")
+    )
+    sheet.node("Mod", [x, y], [rest], {"fmod": 1})
+    sheet.node("Less", [rest, zero], [below])
+    sheet.node("Less", [y, zero], [under])
+    sheet.node("Xor", [below, under], [differ])
+    sheet.node("Equal", [rest, zero], [none])
+    sheet.node("Add", [rest, y], [moved])
+    sheet.node("Where", [differ, moved, rest], [chosen])
+    sheet.node("Where", [none, rest, chosen], [sheet.value(node.name)])
+
+
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
-    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish,
+    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod,
 }
 
 

@@ -10,7 +10,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProt
 
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 
-NEWEST = 26
+NEWEST = 28
 """Newest opset whose ops are known here; an op that changed later is shown, not compiled."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from glowviz.compiler.graph import Origin, Region
-from glowviz.compiler.importer import quirks_shape
+from glowviz.compiler.importer import quirks_number, quirks_shape
 from glowviz.compiler.importer.attributes import attributes_of, defaults_of, schema_of
 from glowviz.compiler.importer.convert import class_of, convert
 from glowviz.compiler.importer.functions import body_of, bound_attributes, with_attributes
@@ -25,7 +25,8 @@ from glowviz.compiler.importer.tensors import array_of
 from glowviz.compiler.ops.activations import Identity
 from glowviz.compiler.ops.base import Op
 
-assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing it is what declares its quirks
+assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what declares their quirks
+assert quirks_number.recurrent is QUIRKS["LSTM"]
 
 Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 Work = Iterator[tuple[NodeProto, Scope, Origin]]

@@ -11,7 +11,7 @@ from onnx import SparseTensorProto, TensorProto, TypeProto, numpy_helper
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 from glowviz.compiler.importer.source import Source
 from glowviz.compiler.shapes import LARGEST
-from glowviz.compiler.types import ELEMENTS, Dim, Symbol, Type
+from glowviz.compiler.types import ELEMENTS, Dim, OptionalType, SequenceType, Symbol, Type
 
 ELEM_OF: dict[int, str] = {
     TensorProto.FLOAT: "f32", TensorProto.DOUBLE: "f64", TensorProto.FLOAT16: "f16", TensorProto.BFLOAT16: "bf16",
@@ -20,13 +20,16 @@ ELEM_OF: dict[int, str] = {
     TensorProto.BOOL: "bool", TensorProto.COMPLEX64: "c64", TensorProto.COMPLEX128: "c128",
     TensorProto.FLOAT8E4M3FN: "f8e4m3fn", TensorProto.FLOAT8E4M3FNUZ: "f8e4m3fnuz",
     TensorProto.FLOAT8E5M2: "f8e5m2", TensorProto.FLOAT8E5M2FNUZ: "f8e5m2fnuz",
-    TensorProto.INT4: "i4", TensorProto.UINT4: "u4", TensorProto.STRING: "string",
+    TensorProto.FLOAT8E8M0: "f8e8m0", TensorProto.FLOAT4E2M1: "f4e2m1", TensorProto.FLOAT6E2M3: "f6e2m3",
+    TensorProto.FLOAT6E3M2: "f6e3m2", TensorProto.INT4: "i4", TensorProto.UINT4: "u4", TensorProto.INT2: "i2",
+    TensorProto.UINT2: "u2", TensorProto.STRING: "string",
 }
 """ONNX's number of an element type to ours; the exporter reads it backwards."""
 
 LARGEST_DENSE = 1 << 28
 """Elements up to which a sparse tensor is written out."""
-_HALF = frozenset({"i4", "u4"})
+_PACKED = {"i4": 2, "u4": 2, "f4e2m1": 2, "i2": 4, "u2": 4}
+"""Elements that share one byte of a file."""
 
 
 def elem_of(number: int, where: str) -> str:
@@ -52,12 +55,12 @@ def array_of(tensor: TensorProto, source: Source, where: str = "") -> np.ndarray
     if elem == "string":
         _same(len(tensor.string_data), count, where, "strings")
         return _strings(tensor, dims)
-    size = (count + 1) // 2 if elem in _HALF else count * ELEMENTS[elem].itemsize
+    size = -(-count // _PACKED[elem]) if elem in _PACKED else count * ELEMENTS[elem].itemsize
     raw = source.raw(tensor, size)
     if raw is None:
         return _typed(tensor, elem, dims, count, where)
     _same(raw.size, size, where, "bytes")
-    if elem in _HALF:
+    if elem in _PACKED:
         return numpy_helper.to_array(_renewed(tensor, raw)).reshape(dims)
     return raw.view(ELEMENTS[elem]).reshape(dims) if size else np.zeros(dims, ELEMENTS[elem])
 
@@ -89,7 +92,7 @@ def _typed(tensor: TensorProto, elem: str, dims: tuple[int, ...], count: int, wh
     found = len(getattr(tensor, field))
     if not found and not count:
         return np.zeros(dims, ELEMENTS[elem])
-    _same(found, (count + 1) // 2 if elem in _HALF else count * per, where, f"elements in {field}")
+    _same(found, -(-count // _PACKED[elem]) if elem in _PACKED else count * per, where, f"elements in {field}")
     try:
         array = numpy_helper.to_array(tensor)
     except (ValueError, TypeError, OverflowError) as error:
@@ -136,13 +139,14 @@ def dense_of(sparse: SparseTensorProto, source: Source, where: str) -> np.ndarra
 
 
 def type_of(proto: TypeProto, name: str, where: str, *, given: bool = False) -> Type:
-    """The type of a value; sequences and optionals show the type of what they hold, without a shape.
+    """The type of a value: of a tensor, a sequence or an optional.
 
     Of a `given` value, an input, the first dimension is free where the file says 0: old exporters mean a batch.
     """
     kind = proto.WhichOneof("value")
     if kind in ("sequence_type", "optional_type"):
-        return type_of(getattr(proto, kind).elem_type, name, where).with_shape(None)
+        item = type_of(getattr(proto, kind).elem_type, name, where)
+        return SequenceType(item) if kind == "sequence_type" else OptionalType(item)
     if kind not in ("tensor_type", "sparse_tensor_type"):
         raise ImportProblem(f"{told(name)} has the type {kind or 'nothing'}", where, "a tensor", RE_EXPORT)
     tensor = getattr(proto, kind)

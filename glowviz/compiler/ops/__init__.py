@@ -66,6 +66,8 @@ from glowviz.compiler.ops.index import (
     ScatterElements,
     ScatterND,
 )
+from glowviz.compiler.ops.integer import BitCast, BitShift, BitwiseAnd, BitwiseNot, BitwiseOr, BitwiseXor
+from glowviz.compiler.ops.integer_products import ConvInteger, MatMulInteger, QLinearConv, QLinearMatMul
 from glowviz.compiler.ops.linear import Einsum, Gemm, MatMul
 from glowviz.compiler.ops.logic import (
     And,
@@ -93,6 +95,8 @@ from glowviz.compiler.ops.norm import (
     Softmax,
 )
 from glowviz.compiler.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from glowviz.compiler.ops.quantize import DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear
+from glowviz.compiler.ops.recurrent import GRU, LSTM, RNN
 from glowviz.compiler.ops.reduce import (
     ReduceL1,
     ReduceL2,
@@ -138,9 +142,12 @@ from glowviz.compiler.ops.transcendental import (
 )
 
 __all__ = [
+    "GRU",
     "INSTRUCTIONS",
     "LRN",
+    "LSTM",
     "OPS",
+    "RNN",
     "Abs",
     "Acos",
     "Acosh",
@@ -154,6 +161,12 @@ __all__ = [
     "Atanh",
     "AveragePool",
     "BatchNormalization",
+    "BitCast",
+    "BitShift",
+    "BitwiseAnd",
+    "BitwiseNot",
+    "BitwiseOr",
+    "BitwiseXor",
     "Builder",
     "Case",
     "Cast",
@@ -163,14 +176,17 @@ __all__ = [
     "Concat",
     "ConstantOfShape",
     "Conv",
+    "ConvInteger",
     "ConvTranspose",
     "Copy",
     "Cos",
     "Cosh",
     "CumSum",
     "DepthToSpace",
+    "DequantizeLinear",
     "Div",
     "Dropout",
+    "DynamicQuantizeLinear",
     "Einsum",
     "Elementwise",
     "Elu",
@@ -205,6 +221,7 @@ __all__ = [
     "Log",
     "LogSoftmax",
     "MatMul",
+    "MatMulInteger",
     "Max",
     "MaxPool",
     "Mean",
@@ -223,6 +240,9 @@ __all__ = [
     "Pack",
     "Pad",
     "Pow",
+    "QLinearConv",
+    "QLinearMatMul",
+    "QuantizeLinear",
     "Range",
     "Reciprocal",
     "ReduceL1",

@@ -140,19 +140,24 @@ class Mod(Binary):
     fmod: bool = False
     onnx = "Mod"
 
-    def element_operand(self, operands: list[Type]) -> Type:
-        if operands[0].elem in FLOATS and not self.fmod:
-            raise TypeProblem(f"floating-point operands need fmod=1 (the ONNX rule), got {operands[0]} with fmod=0")
-        return super().element_operand(operands)
-
     def scalar(self, m: Any, x: Any, y: Any) -> Any:
         return m.fmod(x, y) if self.fmod else m.mod(x, y)
+
+    def lower(self, b: Builder) -> str | None:
+        """Floats: the rest with the sign of x, moved by y where the signs differ."""
+        if self.fmod or b.type(self.x).elem not in FLOATS:
+            return None
+        zero = b.const(0, like=self.x, name="zero")
+        rest = b.one(Mod(self.x, self.y, fmod=True))
+        other = b.xor(b.less(rest, zero), b.less(self.y, zero))
+        return b.where(b.equal(rest, zero), rest, b.where(other, b.one(Add(rest, self.y)), rest))
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         signed = np.array([-7, 7, -8, 8, 5], np.int64)
         yield case(signed, np.array([3, -3, 5, -5, 5], np.int64))
         yield case(signed, np.array([3, -3, 5, -5, 5], np.int64), fmod=True)
         yield case(floats(rng, (2, 3)) * 9, floats(rng, (3,)), fmod=True)
+        yield case(floats(rng, (2, 3)) * 9, floats(rng, (3,)))
 
 
 class Max(Binary):

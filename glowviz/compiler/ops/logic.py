@@ -9,6 +9,7 @@ import numpy as np
 
 from glowviz.compiler.ops.base import Case, Elementwise, Value, case
 from glowviz.compiler.ops.cases import PAIRS, booleans, floats, integers
+from glowviz.compiler.ops.narrow import ROUND_MODES, narrowed
 from glowviz.compiler.types import ELEMENTS, Type, TypeProblem, broadcast
 
 
@@ -217,25 +218,28 @@ class Cast(Elementwise):
     """The same numbers as another element kind, `to`.
 
     Float to integer: "truncation toward zero"; to bool: everything but 0 is true. What does not fit into an
-    integer is undefined in ONNX; here it is what numpy gives.
+    integer is undefined in ONNX; here it is what numpy gives. `saturate` and `round_mode` are for floats of 8 bits.
     """
 
     x: Value
     to: str = "f32"
+    saturate: bool = True
+    round_mode: str = "up"
     onnx = "Cast"
     family = "quant"
 
     def infer(self, x: Type) -> Type:
         if self.to not in ELEMENTS:
             raise TypeProblem(f"to={self.to!r} is no element type; known are {', '.join(ELEMENTS)}")
+        if self.round_mode not in ROUND_MODES:
+            raise TypeProblem(f"round_mode must be one of {', '.join(ROUND_MODES)}, got {self.round_mode!r}")
         return Type(self.to, x.shape, order=x.order)
 
     def scalar(self, m: Any, x: Any) -> Any:
         return m.cast(x, self.to)
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        with np.errstate(all="ignore"):
-            return np.asarray(x).astype(ELEMENTS[self.to])
+        return narrowed(np.asarray(x), self.to, self.saturate, self.round_mode)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         x = np.array([[-2.7, -0.5, 0.0], [0.9, 2.5, 100.0]], np.float32)

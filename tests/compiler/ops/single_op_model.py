@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ OPSET = 21
 PROTO = {
     "f32": TensorProto.FLOAT, "f64": TensorProto.DOUBLE, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
     "i8": TensorProto.INT8, "i16": TensorProto.INT16, "i32": TensorProto.INT32, "i64": TensorProto.INT64,
-    "u8": TensorProto.UINT8, "bool": TensorProto.BOOL,
+    "u8": TensorProto.UINT8, "u16": TensorProto.UINT16, "u32": TensorProto.UINT32, "u64": TensorProto.UINT64,
+    "bool": TensorProto.BOOL, "f8e4m3fn": TensorProto.FLOAT8E4M3FN,
 }
 RENAMED = {"kernel": "kernel_shape", "trans_a": "transA", "trans_b": "transB"}
 AXES_AS_INPUT = {"Squeeze", "Unsqueeze"}
@@ -72,8 +74,12 @@ def _more_inputs(op: Op, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]
 
 def _attributes(op: Op) -> dict[str, Any]:
     found: dict[str, Any] = {}
+    declared = onnx.defs.get_schema(op.onnx, OPSET, op.domain).attributes
+    defaults = {f.name: f.default for f in fields(op)}
     for name, value in op.attributes.items():
         if value is None or value == () or (op.onnx == "Clip" and name in ("low", "high")):
+            continue
+        if value == defaults[name] and (RENAMED.get(name, name) not in declared or value == ""):
             continue
         if name == "axes" and (op.onnx in AXES_AS_INPUT or op.onnx.startswith("Reduce")):
             continue
@@ -87,8 +93,7 @@ def _special(op: Op, found: dict[str, Any]) -> dict[str, Any]:
     if op.onnx == "Split" and op.split is not None:
         del found["num_outputs"]
     if op.onnx == "ConstantOfShape":
-        tensor = np.array([found.pop("value")]).astype(ELEMENTS[found.pop("elem")])
-        found["value"] = numpy_helper.from_array(tensor)
+        found = {"value": numpy_helper.from_array(np.array([op.value]).astype(ELEMENTS[op.elem]))}
     if op.onnx in ("Conv", "ConvTranspose", "MaxPool", "AveragePool") and op.auto_pad != "NOTSET":
         found.pop("pads", None)
     if op.onnx == "Dropout":
