@@ -35,9 +35,10 @@ def graph_picture(
     whole = not any(isinstance(part, Fold) for part in folding.top)
     sketch.connect(nodes.values(), set(inputs), outputs if whole else {})
     sketch.connect_ghosts(before, {node.name for node in gone})
-    for name, heir in diff.merged.items() if diff is not None else ():
-        if heir in diff.added:
-            sketch.picture.heirs.setdefault(heir, name)
+    if diff is not None:
+        for name, heir in diff.merged.items():
+            if heir in diff.added:
+                sketch.picture.heirs.setdefault(heir, name)
     return sketch.finish()
 
 

@@ -118,7 +118,7 @@ class Scenes:
         itself with all blocks folded."""
         first = self._first_program() if self._is_program(state.snapshot) else 0
         if state.base is not None:
-            return State(min(state), None), view
+            return State(min(state.base, state.snapshot), None), view
         if state.snapshot == first:
             return (state, view._replace(opened=())) if view.opened else None
         if boxes > CHAIN_LIMIT:

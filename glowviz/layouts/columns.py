@@ -232,7 +232,7 @@ def _settle(nodes: list[int], halves: list[int], x: dict[int, float]) -> None:
             other, others = blocks.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others
         blocks.append((mean, count))
-    least = halves[nodes[0]]
+    least = halves[nodes[0]] if len(nodes) > 1 else x[nodes[0]]  # a box that stands alone stays on its line
     if len(blocks) < len(nodes) or x[nodes[0]] < least:
         places = [mean for mean, count in blocks for _ in range(count)]
         for node, place, distance in zip(nodes, places, apart, strict=True):

@@ -57,6 +57,9 @@ def _continue(problem: Problem, kept: dict[int, Any], previous: Placed, stub_spa
     """Draw on from the previous drawing: the boxes in `kept` stay where they were."""
     seeded = keep_rows(problem, kept, previous)
     strata, x = Columns(problem, seeded, kept, previous).place(stub_span)
+    outside = -min([centre - width / 2 for centre, width in zip(x, problem.widths, strict=False)], default=0.0)
+    if outside > 0:  # a box at the left border grew: all move alike
+        x = [centre + ceil(outside) for centre in x]
     lines: list[list[int]] = [[] for _ in seeded.wishes]
     for vertex, row in enumerate(strata.row):
         lines[row].append(vertex)
