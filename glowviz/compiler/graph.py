@@ -6,10 +6,8 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import compress
-from operator import is_not, not_
 from typing import Any, ClassVar
-from weakref import WeakValueDictionary, ref
+from weakref import WeakValueDictionary
 
 import numpy as np
 
@@ -237,54 +235,8 @@ class Graph:
     def __len__(self) -> int:
         return len(self.nodes)
 
-    def since(self, before: Graph) -> GraphStep:
-        """Which nodes are not the ones that another graph keeps under their name, found by identity."""
-        known = self.__dict__.get("_step")
-        if known is not None and known[0]() is before:
-            return known[1]
-        step = self._since(before.nodes)
-        if "makers" in before.__dict__ and "makers" not in self.__dict__:
-            self.__dict__["makers"] = _carried(before.makers, step)
-        self.__dict__["_step"] = (ref(before), step)  # verifier and recorder ask the same question
-        return step
-
-    def _since(self, old: Mapping[str, Node]) -> GraphStep:
-        new = self.nodes
-        if old is new:
-            return GraphStep({}, (), {}, True)
-        other = list(map(is_not, new.values(), map(old.get, new)))
-        lost = list(map(is_not, old.values(), map(new.get, old)))
-        in_order = list(new) == list(old) or (
-            list(compress(new, map(not_, other))) == list(compress(old, map(not_, lost))))
-        places = tuple(compress(range(len(new)), other))
-        return GraphStep(dict(compress(new.items(), other)), places, dict(compress(old.items(), lost)), in_order)
-
     def evolve(self, **changes: Any) -> Graph:
         return replace(self, **changes)
-
-
-def _carried(makers: Mapping[str, Node], step: GraphStep) -> dict[str, Node]:
-    """The makers of the next graph, from those of the one before: copying is cheaper than asking every node."""
-    carried = dict(makers)
-    for node in step.gone.values():
-        for result in node.results:
-            carried.pop(result, None)
-    carried.update((result, node) for node in step.added.values() for result in node.results)
-    return carried
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class GraphStep:
-    """What a pass did to the nodes; thousands of unchanged ones cost next to nothing."""
-
-    added: Mapping[str, Node]
-    """New, or other than before under this name; in the order of the new graph."""
-    places: tuple[int, ...]
-    """Where they stand there."""
-    gone: Mapping[str, Node]
-    """Of before: not there any more, or replaced under this name."""
-    in_order: bool
-    """What both graphs have stands in the same order in both."""
 
 
 @dataclass(frozen=True, eq=False)

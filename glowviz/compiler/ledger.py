@@ -22,6 +22,8 @@ from glowviz.compiler.target import Target
 from glowviz.compiler.text import print_graph, print_program
 from glowviz.compiler.verify import verify_graph, verify_program
 
+WHOLE = frozenset({"lower"})
+"""Passes after which the whole IR is verified again, as it is after import and irgen."""
 PEAK_LIMIT = 20_000
 """Nodes up to which the peak of the live set is computed after every pass."""
 
@@ -58,6 +60,8 @@ class Ledger:
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     progress: Callable[[str], None] = lambda _: None
     debug: int = field(default_factory=lambda: int(os.environ.get("GLOWVIZ_DEBUG", "0") or 0))
+    verify_all: bool = field(default_factory=lambda: os.environ.get("GLOWVIZ_VERIFY") == "all")
+    """After every pass the whole IR is verified, and not only what changed and its users."""
     snapshots: list[tuple[str, Any]] | None = None
     """Set to a list to keep every (pass, IR) pair in memory, as bisecting does."""
     _known_peak: tuple[int | None, str] = (None, "")
@@ -95,7 +99,7 @@ class Ledger:
             return ir
         self.progress(f"{stage}: {name}")
         after, step.log = self._timed(one, ir, step)
-        self._verified(step, ir, after)
+        self._verified(step, None if self.verify_all or name in WHOLE else ir, after)
         self._write(step, after, ir)
         return after
 

@@ -1,26 +1,51 @@
-"""What the columns of a recording are computed from: names, work, bytes, and where runs of new nodes stand."""
+"""What the columns of a recording are computed from: names, work, bytes and interned texts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from glowviz.compiler.graph import Constant, Graph, Node
+from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.rows import SEPARATOR
+from glowviz.compiler.text.literals import type_text
+from glowviz.compiler.text.printer import INDENT, attributes_text
 
 
-def runs(places: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """First and last of every run of neighbouring places."""
-    first = last = -1
-    for place in places:
-        if place != last + 1 or first < 0:
-            if first >= 0:
-                yield first, last
-            first = place
-        last = place
-    if first >= 0:
-        yield first, last
+class Interned:
+    """Types, attributes and origins stand once in tables of their own; other rows hold their numbers."""
+
+    def __init__(self) -> None:
+        self._ids: dict[str, dict[Any, int]] = {"types": {}, "attributes": {}, "origins": {}}
+        self._new: dict[str, list[tuple[Any, ...]]] = {"types": [], "attributes": [], "origins": []}
+
+    def type(self, type_: Any) -> int:
+        return self._ids["types"].get(type_) or self._add("types", type_, type_text(type_))
+
+    def attributes(self, op: Any) -> int | None:
+        """None where all have their defaults."""
+        text = attributes_text(op, INDENT)
+        return self._ids["attributes"].get(text) or self._add("attributes", text, text) if text else None
+
+    def origin(self, origin: Origin) -> int | None:
+        """None for what comes from nowhere."""
+        known = self._ids["origins"].get(origin)
+        if known is not None or origin is NOWHERE:
+            return known
+        made = SEPARATOR.join(origin.made) if origin.made else None
+        return self._add("origins", origin, SEPARATOR.join(origin.names), made)
+
+    def _add(self, table: str, key: Any, *columns: str | None) -> int:
+        ids = self._ids[table]
+        number = ids[key] = len(ids) + 1
+        self._new[table].append((number, *columns))
+        return number
+
+    def new(self) -> Iterator[tuple[str, list[tuple[Any, ...]]]]:
+        """Rows by table that are not written yet; they count as written now."""
+        for table, rows in self._new.items():
+            yield table, rows
+            rows.clear()
 
 
 def operand_column(op: Any) -> str:

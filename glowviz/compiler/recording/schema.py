@@ -48,7 +48,6 @@ CREATE TABLE runs(threads INTEGER, unit TEXT, samples BLOB, note TEXT);
 CREATE TABLE statistics(
   snapshot INTEGER, value TEXT, low REAL, high REAL, mean REAL, deviation REAL, nans INTEGER, infinities INTEGER,
   zeros INTEGER, histogram TEXT, error REAL);
-CREATE INDEX nodes_by_name ON nodes(name);
 CREATE INDEX statements_by_key ON statements(key);
 CREATE INDEX changes_by_snapshot ON changes(snapshot);
 """

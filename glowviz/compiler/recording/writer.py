@@ -11,17 +11,15 @@ from typing import Any
 
 import orjson
 
-from glowviz.compiler.graph import NOWHERE, Constant, Graph, GraphStep, Node, Origin
+from glowviz.compiler.graph import Constant, Graph, Origin
 from glowviz.compiler.program import Buffer, Instr, MemoryPlan, Program, Statement
-from glowviz.compiler.recording.columns import bytes_of, operand_column, runs, statement_keys, work_of
+from glowviz.compiler.recording.columns import Interned, bytes_of, statement_keys
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.rows import SEPARATOR
 from glowviz.compiler.recording.schema import ALIVE, create
+from glowviz.compiler.recording.versions import NodeVersions
 from glowviz.compiler.text.literals import payload_text, type_text
-from glowviz.compiler.text.printer import INDENT, attributes_text, buffer_text, statement_text
-
-LEAST_GAP = 1e-6
-"""Between the ranks of two neighbours; below it all nodes are numbered anew."""
+from glowviz.compiler.text.printer import INDENT, buffer_text, statement_text
 
 
 @dataclass
@@ -52,16 +50,12 @@ class Recorder:
     def __init__(self, path: str | Path, meta: Mapping[str, Any]) -> None:
         self.path = Path(path)
         self._db: sqlite3.Connection = create(self.path)
-        self._ids: dict[str, dict[Any, int]] = {"types": {}, "attributes": {}, "origins": {}}
-        self._new: dict[str, list[tuple[Any, ...]]] = {"types": [], "attributes": [], "origins": []}
+        self._interned = Interned()
+        self._versions = NodeVersions(self._interned)
         self._graph: Graph = Graph()
         self._program: Program = Program()
-        self._ranks: dict[str, float] = {}
-        self._rows: dict[str, int] = {}
         self._constant_rows: dict[str, int] = {}
-        self._totals = {"flops": 0, "moved": 0, "weights": 0}
-        self._works: dict[str, tuple[int, int]] = {}
-        self._work_of: dict[Any, tuple[int, int]] = {}
+        self._weights = 0
         self.snapshot = -1
         self.set_meta(meta)
 
@@ -85,9 +79,9 @@ class Recorder:
 
     def plan(self, plan: MemoryPlan, program: Program) -> None:
         """The addresses of all buffers, with the bound."""
+        origins = {name: self._interned.origin(buffer.origin) for name, buffer in program.buffers.items()}
         rows = [
-            (p.buffer, p.arena, p.offset, p.size, p.birth, p.death, self._origin(program.buffers[p.buffer].origin))
-            for p in plan.buffers.values()
+            (p.buffer, p.arena, p.offset, p.size, p.birth, p.death, origins[p.buffer]) for p in plan.buffers.values()
         ]
         self._db.execute("BEGIN")
         self._store_new()
@@ -108,7 +102,7 @@ class Recorder:
 
     def origin_id(self, origin: Origin) -> int | None:
         """The row of an origin, for tables filled by `insert`."""
-        found = self._origin(origin)
+        found = self._interned.origin(origin)
         self._store_new()
         return found
 
@@ -125,90 +119,12 @@ class Recorder:
     # graphs ------------------------------------------------------------------------------------
 
     def _store_graph(self, graph: Graph) -> None:
-        step = graph.since(self._graph)
-        self._end("nodes", [self._rows.pop(name) for name in step.gone])
-        for name in step.gone:
-            flops, moved = self._works.pop(name)
-            self._totals["flops"] -= flops
-            self._totals["moved"] -= moved
-        rows = self._between(graph, step) if step.in_order else self._ranked(graph, self._graph.nodes)
-        self._append("nodes", rows, self._rows)
+        ended, rows = self._versions.follow(self._graph, graph, self.snapshot, self._next_rowid("nodes"))
+        self._end("nodes", ended)
+        self.insert("nodes", rows)
         self._store_constants(graph)
         self._store_interface(graph)
         self._graph = graph
-
-    def _between(self, graph: Graph, step: GraphStep) -> list[tuple[Any, ...]]:
-        """Rows of new node versions, each run of them with ranks between those of the nodes around it."""
-        rows: list[tuple[Any, ...]] = []
-        if list(step.added) == list(step.gone) and list(self._graph.nodes) == list(graph.nodes):
-            # what is replaced where it stands keeps its rank
-            return [self._node_row(node, self._ranks[name], graph) for name, node in step.added.items()]
-        names, ranks = list(graph.nodes), self._ranks
-        for first, last in runs(step.places):
-            low = ranks[names[first - 1]] if first else 0.0
-            high = ranks[names[last + 1]] if last + 1 < len(names) else low + last - first + 2.0
-            if high - low < LEAST_GAP:
-                return self._renumbered(graph, step)
-            self._place([graph.nodes[name] for name in names[first : last + 1]], low, high, rows, graph)
-        return rows
-
-    def _renumbered(self, graph: Graph, step: GraphStep) -> list[tuple[Any, ...]]:
-        """New rows for all nodes: there is no number left between two of the old ones."""
-        self._end("nodes", [self._rows.pop(name) for name in graph.nodes if name not in step.added])
-        rows: list[tuple[Any, ...]] = []
-        self._place(list(graph.nodes.values()), 0.0, len(graph) + 1.0, rows, graph)
-        return rows
-
-    def _ranked(self, graph: Graph, old: Mapping[str, Node]) -> list[tuple[Any, ...]]:
-        """The same where nodes that stay have changed places: those that stand too late get new rows."""
-        ranks = self._ranks
-        rows: list[tuple[Any, ...]] = []
-        waiting: list[Node] = []
-        low = 0.0
-        for name, node in graph.nodes.items():
-            if old.get(name) is node:
-                rank = ranks[name]
-                if rank > low:
-                    if waiting:
-                        self._place(waiting, low, rank, rows, graph)
-                        waiting = []
-                    low = rank
-                    continue
-                self._end("nodes", [self._rows.pop(name)])
-            waiting.append(node)
-        self._place(waiting, low, low + len(waiting) + 1.0, rows, graph)
-        return rows
-
-    def _place(
-        self, nodes: list[Node], low: float, high: float, rows: list[tuple[Any, ...]], graph: Graph
-    ) -> None:
-        for k, node in enumerate(nodes, 1):
-            rank = low + (high - low) * k / (len(nodes) + 1)
-            self._ranks[node.name] = rank
-            rows.append(self._node_row(node, rank, graph))
-
-    def _node_row(self, node: Node, rank: float, graph: Graph) -> tuple[Any, ...]:
-        op = node.op
-        attributes = self._attributes(op)
-        types = SEPARATOR.join([str(self._type(t)) for t in node.types])
-        flops, moved = self._work(node, attributes, types, graph)
-        return (
-            node.name, self.snapshot, ALIVE, rank, op.name, op.family, attributes, operand_column(op),
-            SEPARATOR.join(node.results), types, self._origin(node.origin), node.label, flops, moved,
-        )
-
-    def _work(self, node: Node, attributes: int | None, types: str, graph: Graph) -> tuple[int, int]:
-        """FLOPs and bytes moved; they follow from the op and the types alone, so equal ones are asked once."""
-        if node.name in self._works:
-            return self._works[node.name]
-        key = (type(node.op), attributes, types, tuple([self._type(graph.type(o)) for o in node.op.operands]))
-        found = self._work_of.get(key)
-        if found is None:
-            found = self._work_of[key] = work_of(node, graph)
-        self._works[node.name] = found
-        self._totals["flops"] += found[0]
-        self._totals["moved"] += found[1]
-        return found
 
     def _store_constants(self, graph: Graph) -> None:
         old, new = self._graph.constants, graph.constants
@@ -217,12 +133,14 @@ class Recorder:
         gone = [c for name, c in old.items() if new.get(name) is not c]
         self._end("constants", [self._constant_rows.pop(c.name) for c in gone])
         rows = [self._constant_row(c) for name, c in new.items() if old.get(name) is not c]
-        self._append("constants", rows, self._constant_rows)
-        self._totals["weights"] += sum(r[5] for r in rows) - sum(bytes_of(c) for c in gone)
+        first = self._next_rowid("constants")
+        self.insert("constants", rows)
+        self._constant_rows.update((row[0], rowid) for rowid, row in enumerate(rows, first))
+        self._weights += sum(r[5] for r in rows) - sum(bytes_of(c) for c in gone)
 
     def _constant_row(self, c: Constant) -> tuple[Any, ...]:
-        content, origin = payload_text(c.payload), self._origin(c.origin)
-        return (c.name, self.snapshot, ALIVE, self._type(c.type), content, bytes_of(c), origin)
+        content, origin = payload_text(c.payload), self._interned.origin(c.origin)
+        return (c.name, self.snapshot, ALIVE, self._interned.type(c.type), content, bytes_of(c), origin)
 
     def _store_interface(self, graph: Graph) -> None:
         old = self._graph
@@ -273,30 +191,30 @@ class Recorder:
         head = (key, self.snapshot, ALIVE, float(position))
         if not isinstance(statement, Instr):
             kind = type(statement).__name__.lower()
-            origin = self._origin(program.buffers[statement.buffer].origin)
+            origin = self._interned.origin(program.buffers[statement.buffer].origin)
             return (*head, kind, kind, text, "", "", statement.buffer, "", "", "", origin)
         names = (SEPARATOR.join(x) for x in (statement.outs, statement.ins, statement.scratch))
         schedule = _json(dict(statement.schedule)) if statement.schedule else ""
-        origin = self._origin(statement.origin)
+        origin = self._interned.origin(statement.origin)
         return (*head, "instr", statement.name, text, statement.value, statement.label, *names, schedule, origin)
 
     def _buffer_row(self, b: Buffer) -> tuple[Any, ...]:
         content = payload_text(b.payload) if b.payload is not None else ""
         return (
             b.name, self.snapshot, ALIVE, b.kind, type_text(b.type), buffer_text(b), b.space, b.bytes, b.base, b.offset,
-            b.address, content, self._origin(b.origin),
+            b.address, content, self._interned.origin(b.origin),
         )
 
     # steps and interned columns ----------------------------------------------------------------
 
     def _store_step(self, step: Step) -> None:
-        log, totals = step.log, self._totals
+        log = step.log
         kept = sum(group.count for group in log.groups.values())
         nodes = len(self._graph) if step.level != "program" else len(self._program.instructions)
         row = (
             self.snapshot, step.name, step.stage, step.level, step.status, _json(dict(step.options)), step.summary,
             step.promise, step.required, step.seconds, step.verify_seconds, log.tried, len(log.changes), kept, nodes,
-            totals["flops"], totals["moved"], step.peak, step.peak_at, totals["weights"], step.error,
+            self._versions.flops, self._versions.moved, step.peak, step.peak_at, self._weights, step.error,
             _json(dict(step.problem)) if step.problem else None,
         )
         self.insert("passes", [row])
@@ -310,50 +228,17 @@ class Recorder:
             for g in log.groups.values()
         ])
 
-    def _type(self, type_: Any) -> int:
-        ids = self._ids["types"]
-        found = ids.get(type_)
-        if found is None:
-            found = ids[type_] = len(ids) + 1
-            self._new["types"].append((found, type_text(type_)))
-        return found
-
-    def _attributes(self, op: Any) -> int | None:
-        text = attributes_text(op, INDENT)
-        if not text:
-            return None
-        ids = self._ids["attributes"]
-        found = ids.get(text)
-        if found is None:
-            found = ids[text] = len(ids) + 1
-            self._new["attributes"].append((found, text))
-        return found
-
-    def _origin(self, origin: Origin) -> int | None:
-        if origin is NOWHERE:
-            return None
-        ids = self._ids["origins"]
-        found = ids.get(origin)
-        if found is None:
-            found = ids[origin] = len(ids) + 1
-            made = SEPARATOR.join(origin.made) if origin.made else None
-            self._new["origins"].append((found, SEPARATOR.join(origin.names), made))
-        return found
-
     def _store_new(self) -> None:
-        for table, rows in self._new.items():
+        for table, rows in self._interned.new():
             self.insert(table, rows)
-            rows.clear()
 
     def _end(self, table: str, rowids: list[int]) -> None:
         self._db.executemany(f"UPDATE {table} SET died=? WHERE rowid=?", [(self.snapshot, r) for r in rowids])
 
-    def _append(self, table: str, rows: list[tuple[Any, ...]], index: dict[str, int]) -> None:
-        if not rows:
-            return
+    def _next_rowid(self, table: str) -> int:
+        """Rows are never deleted, so they are numbered in the order of their coming."""
         (last,) = self._db.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()
-        self.insert(table, rows)
-        index.update((row[0], last + k) for k, row in enumerate(rows, 1))
+        return last + 1
 
 
 def _json(value: Any) -> str:

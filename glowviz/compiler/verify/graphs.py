@@ -8,6 +8,7 @@ from glowviz.compiler.graph import Constant, Graph, Node, Region, State
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.inference import SMALL, Known, infer
 from glowviz.compiler.problem import Problem
+from glowviz.compiler.step import ranks_of, step_between
 from glowviz.compiler.types import INTEGERS, Type, TypeProblem
 
 QUANTIZED = INTEGERS | {"i4", "u4", "f8e4m3fn", "f8e4m3fnuz", "f8e5m2", "f8e5m2fnuz"}
@@ -36,7 +37,7 @@ def verify_graph(graph: Graph, since: Graph | None = None) -> None:
     fresh, readers = (graph.nodes, ()) if since is None else _fresh(graph, since)
     _definitions(graph, since)
     _names(graph, since)
-    position = dict(zip(graph.nodes, range(len(graph.nodes)), strict=True)) if fresh or readers else {}
+    position = ranks_of(graph) if fresh or readers else {}
     constants = graph.constants
     known = Known(lambda v: constants[v].array if v in constants else None, graph.maker, graph.type)
     for name, node in fresh.items():
@@ -59,7 +60,7 @@ def _fresh(graph: Graph, since: Graph) -> tuple[Mapping[str, Node], Sequence[Nod
     moved = _moved_inputs(graph, since)
     if old is new:
         return ({n: node for n, node in new.items() if not moved.isdisjoint(node.op.operands)} if moved else {}), ()
-    step = graph.since(since)
+    step = step_between(since, graph)
     if not step.in_order:
         return new, ()
     alike: set[str] = set()
@@ -77,11 +78,20 @@ def _fresh(graph: Graph, since: Graph) -> tuple[Mapping[str, Node], Sequence[Nod
     still = [node for node in relabelled if moved.isdisjoint(node.op.operands)]
     skip = {node.name for node in still}
     fresh = {name: node for name, node in step.added.items() if name not in skip}
-    kept = [user for value in moved for user in since.users.get(value, ()) if new.get(user.name) is user]
-    fresh.update((user.name, user) for user in kept)
-    # a node that is only relabelled may have changed its place: its users are asked for the order
-    readers = [user for value in same for user in since.users.get(value, ()) if new.get(user.name) is user]
-    return fresh, [*still, *readers]
+    fresh.update((user.name, user) for user in _readers(moved, graph, since))
+    if step.steady:  # what only gives the same as before stands where it stood
+        return fresh, ()
+    return fresh, [*still, *_readers(same, graph, since)]
+
+
+def _readers(values: set[str], graph: Graph, since: Graph) -> list[Node]:
+    """The nodes that read one of the values, and did so before."""
+    if not values:
+        return []
+    if "users" in since.__dict__:
+        return [u for value in values for u in since.users.get(value, ()) if graph.nodes.get(u.name) is u]
+    # going through all nodes once is cheaper than making the table of all users
+    return [node for node in graph if not values.isdisjoint(node.op.operands)]
 
 
 def _gives_the_same(old: Node | None, new: Node) -> bool:
@@ -111,7 +121,7 @@ def _definitions(graph: Graph, since: Graph | None) -> None:
     if since is None:
         count = sum([len(node.results) for node in graph.nodes.values()])
     else:  # that graph defines every value once
-        step = graph.since(since)
+        step = step_between(since, graph)
         added, gone = (sum([len(n.results) for n in nodes.values()]) for nodes in (step.added, step.gone))
         count = len(since.makers) + added - gone
     total = count + len(graph.inputs) + len(graph.constants) + len(graph.states)
@@ -192,7 +202,7 @@ def _shape_of_node(name: str, node: Node) -> None:
             _quantized(type_, _at(node))
 
 
-def _operands(node: Node, graph: Graph, position: Mapping[str, int]) -> None:
+def _operands(node: Node, graph: Graph, position: Mapping[str, float]) -> None:
     for slot in node.op.slots():
         if not slot.optional and getattr(node.op, slot.name) is None:
             raise VerifyProblem(f"operand {slot.name!r} is missing", _at(node), f"{node.kind} to have one")
