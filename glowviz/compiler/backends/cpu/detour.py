@@ -231,7 +231,10 @@ class _Work:
                 w=name, strides=(1, *shape.strides), dilations=(1, *shape.dilations), pads=pads, auto_pad="NOTSET"
             )  # fmt: skip
         spread = op.spread(x, weight.type.dims)
+        stride, dilation, begin = spread.strides[0], spread.dilations[0], spread.begins[0]
+        # an output_shape would make the pads anew, as ONNX has it, and shift the map
+        end = stride * (x[2] - 1) + dilation * (spread.kernel[0] - 1) + 1 - begin - spread.out[0]
         return op.evolve(
-            w=name, strides=(1, *spread.strides), dilations=(1, *spread.dilations), auto_pad="NOTSET",
-            pads=(0, *spread.begins, 0, *spread.ends), output_shape=(1, *spread.out), output_padding=(),
+            w=name, strides=(1, stride), dilations=(1, dilation), auto_pad="NOTSET", output_shape=(),
+            pads=(0, begin, 0, max(end, 0)), output_padding=(0, max(-end, 0)),
         )  # fmt: skip
