@@ -15,6 +15,7 @@ from glowviz.compiler.exporter.sheet import OPSET, Sheet, element, type_proto
 from glowviz.compiler.graph import Graph, Node, Region
 from glowviz.compiler.onnx_words import ABSENT, CAPTURED, FIELD_OF
 from glowviz.compiler.ops import (
+    DFT,
     Cast,
     Clip,
     ConstantOfShape,
@@ -159,6 +160,14 @@ def _swish(sheet: Sheet, node: Node) -> None:
     sheet.node("Mul", [x, gate], [sheet.value(node.name)])
 
 
+def _dft(sheet: Sheet, node: Node) -> None:
+    """The axis is an operand."""
+    op = node.op
+    length = "" if op.dft_length is None else sheet.value(op.dft_length)
+    axis = sheet.constant(np.array(op.axis, np.int64), f"{node.name}.axis")
+    plain(sheet, node, {"inverse": op.inverse, "onesided": op.onesided}, [sheet.value(op.x), length, axis])
+
+
 def _mod(sheet: Sheet, node: Node) -> None:
     """Of floats the opset has only C's fmod: where the signs differ, the divisor is added."""
     if node.op.fmod or not node.type.is_float:
@@ -181,7 +190,7 @@ def _mod(sheet: Sheet, node: Node) -> None:
 
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
-    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod,
+    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft,
 }
 
 

@@ -35,3 +35,30 @@ def cast_like(site: Site) -> Op:
         raise NotTaken("the element type that it casts to is not known")
     saturate, mode = bool(site.attrs.get("saturate", 1)), str(site.attrs.get("round_mode", "up"))
     return op("Cast", site.need(0), to=like.elem, saturate=saturate, round_mode=mode)
+
+
+@quirk("DFT")
+def fourier(site: Site) -> Op:
+    """Before opset 20 the axis is an attribute that defaults to 1; here it always is one."""
+    axis = int(site.number("axis", 1)) if site.version < 20 else -2
+    if site.operand(2) is not None:
+        axis = int(site.absorbed(2, "axis").reshape(()))
+    site.operands = site.operands[:2]
+    site.attrs["axis"] = axis
+    return plain(site)
+
+
+@quirk("RoiAlign")
+def roi_align(site: Site) -> Op:
+    """Before opset 16 boxes are not moved by half a pixel."""
+    if site.version < 16:
+        site.attrs["coordinate_transformation_mode"] = "output_half_pixel"
+    return plain(site)
+
+
+@quirk("GridSample")
+def grid_sample(site: Site) -> Op:
+    """Before opset 20 the modes are called after two dims."""
+    mode = str(site.attrs.get("mode", "linear"))
+    site.attrs["mode"] = {"bilinear": "linear", "bicubic": "cubic"}.get(mode, mode)
+    return plain(site)

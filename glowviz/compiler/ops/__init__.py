@@ -57,6 +57,7 @@ from glowviz.compiler.ops.elementwise import (
 )
 from glowviz.compiler.ops.fused import Fused, epilogue, fuse_nodes, heavy, unfused
 from glowviz.compiler.ops.generate import ConstantOfShape, Range, Trilu
+from glowviz.compiler.ops.grid import GridSample
 from glowviz.compiler.ops.index import (
     Gather,
     GatherElements,
@@ -109,6 +110,7 @@ from glowviz.compiler.ops.reduce import (
     ReduceSum,
     ReduceSumSquare,
 )
+from glowviz.compiler.ops.regions import MaxRoiPool, NonMaxSuppression, RoiAlign
 from glowviz.compiler.ops.resize import Resize
 from glowviz.compiler.ops.search import ArgMax, ArgMin, CumSum, TopK
 from glowviz.compiler.ops.shape import (
@@ -122,6 +124,7 @@ from glowviz.compiler.ops.shape import (
     Transpose,
     Unsqueeze,
 )
+from glowviz.compiler.ops.spectral import DFT, STFT, MelWeightMatrix
 from glowviz.compiler.ops.transcendental import (
     Acos,
     Acosh,
@@ -142,12 +145,14 @@ from glowviz.compiler.ops.transcendental import (
 )
 
 __all__ = [
+    "DFT",
     "GRU",
     "INSTRUCTIONS",
     "LRN",
     "LSTM",
     "OPS",
     "RNN",
+    "STFT",
     "Abs",
     "Acos",
     "Acosh",
@@ -207,6 +212,7 @@ __all__ = [
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
+    "GridSample",
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
@@ -224,12 +230,15 @@ __all__ = [
     "MatMulInteger",
     "Max",
     "MaxPool",
+    "MaxRoiPool",
     "Mean",
+    "MelWeightMatrix",
     "Min",
     "Mish",
     "Mod",
     "Mul",
     "Neg",
+    "NonMaxSuppression",
     "NonZero",
     "Not",
     "OneHot",
@@ -259,6 +268,7 @@ __all__ = [
     "Reorder",
     "Reshape",
     "Resize",
+    "RoiAlign",
     "Round",
     "ScatterElements",
     "ScatterND",

@@ -27,7 +27,7 @@ def model_of(op: Op, arrays: dict[str, np.ndarray], types: tuple[Type, ...]) -> 
     """The serialized model and what to feed it."""
     inputs, extra, attributes = _operands(op), dict(arrays), _attributes(op)
     for name, array in _more_inputs(op, arrays).items():
-        while name == "axes" and op.onnx != "Squeeze" and len(inputs) < 1:
+        while op.onnx == "DFT" and len(inputs) < 2:
             inputs.append("")
         inputs.append(name)
         extra[name] = array
@@ -66,6 +66,8 @@ def _more_inputs(op: Op, arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]
             else np.array(wide.min if value < 0 else wide.max, kind)
             for name, value in limits.items()
         }
+    if op.onnx == "DFT":
+        return {"axis": np.array(op.axis, np.int64)}
     by_operand = op.onnx in AXES_AS_INPUT or (op.onnx.startswith("Reduce"))
     if by_operand and op.axes:
         return {"axes": np.array(op.axes, np.int64)}
@@ -79,17 +81,19 @@ def _attributes(op: Op) -> dict[str, Any]:
     for name, value in op.attributes.items():
         if value is None or value == () or (op.onnx == "Clip" and name in ("low", "high")):
             continue
-        if value == defaults[name] and (RENAMED.get(name, name) not in declared or value == ""):
+        absent = RENAMED.get(name, name) not in declared
+        if (absent or value == "") and (value == defaults[name] or op.onnx == "DFT"):
             continue
         if name == "axes" and (op.onnx in AXES_AS_INPUT or op.onnx.startswith("Reduce")):
             continue
-        found[RENAMED.get(name, name)] = int(value) if isinstance(value, bool) else value
+        number = isinstance(value, str) and str(declared[RENAMED.get(name, name)].type).endswith("INT")
+        found[RENAMED.get(name, name)] = PROTO[value] if number else int(value) if isinstance(value, bool) else value
     return _special(op, found)
 
 
 def _special(op: Op, found: dict[str, Any]) -> dict[str, Any]:
-    if op.onnx == "Cast":
-        found["to"] = PROTO[op.to]
+    if op.onnx == "DFT":
+        found.pop("axis", None)
     if op.onnx == "Split" and op.split is not None:
         del found["num_outputs"]
     if op.onnx == "ConstantOfShape":
