@@ -300,6 +300,36 @@ class SpaceToDepth(Movement):
         yield case(floats(rng, (1, 1, 3, 6)), blocksize=3)
 
 
+class ChannelShuffle(Movement):
+    """Channels are dealt out anew: channel i of group g comes to place i · group + g (ShuffleNet, arXiv 1707.01083)."""
+
+    x: Value
+    group: int
+
+    def infer(self, x: Type) -> Type:
+        if x.rank < 2 or self.group < 1 or x.dims[1] % self.group:
+            raise TypeProblem(f"x must be [N, C, …] with C divisible by group={self.group}, got {x}")
+        return x
+
+    def steps(self, x: Sequence[int]) -> tuple[list[int], tuple[int, ...], list[int]]:
+        """The shape cut into groups, how its axes are turned, and the shape after it."""
+        n, c, *spatial = x
+        return [n, self.group, c // self.group, *spatial], (0, 2, 1, *range(3, len(x) + 1)), list(x)
+
+    def reference(self, x: np.ndarray) -> np.ndarray:
+        split, perm, final = self.steps(x.shape)
+        return x.reshape(split).transpose(perm).reshape(final)
+
+    def lower(self, b: Builder) -> str:
+        return _rearranged(b, self.x, *self.steps(b.type(self.x).dims))
+
+    def samples(self, rng: np.random.Generator) -> Iterator[Case]:
+        yield case(floats(rng, (2, 6, 2, 3)), group=2)
+        yield case(floats(rng, (1, 20, 3, 2)), group=4)
+        yield case(floats(rng, (1, 34, 5)), group=1)
+        yield case(floats(rng, (3, 8)), group=4)
+
+
 def _rearranged(b: Builder, x: str, split: list[int], perm: tuple[int, ...], final: list[int]) -> str:
     blocks = b.one(Reshape(x, b.const(ints(*split), name="split"), allowzero=True))
     moved = b.one(Transpose(blocks, perm=perm))

@@ -17,19 +17,25 @@ from glowviz.compiler.ops import (
     MaxPool,
     Op,
     Reorder,
+    Reshape,
     Resize,
+    Transpose,
 )
+from glowviz.compiler.ops.arrange import ChannelShuffle
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.inference import infer
-from glowviz.compiler.rewrite import Build, Change, Edit, Rewrite, apply, graph_pass, log, rule
-from glowviz.compiler.rewrite.facts import named
+from glowviz.compiler.passes.merge_transposes import permutation
+from glowviz.compiler.rewrite import Build, Change, Edit, Keep, Rewrite, apply, graph_pass, log, rule
+from glowviz.compiler.rewrite.facts import named, need_only_user
 from glowviz.compiler.rewrite.rules import attempt, perform
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import ORDERS_BY_NAME, Order, Type
 
 FEW_CHANNELS = 4
 """Channels up to which an input stays as it is: a block would be mostly padding."""
-FOLLOWERS = (AveragePool, BatchNormalization, Concat, GlobalAveragePool, GlobalMaxPool, MaxPool, Elementwise)
+FOLLOWERS = (
+    AveragePool, BatchNormalization, ChannelShuffle, Concat, GlobalAveragePool, GlobalMaxPool, MaxPool, Elementwise,
+)  # fmt: skip
 """Ops that work in any order and give their result in the order of their operand."""
 
 
@@ -65,12 +71,36 @@ def reorder_of_reorder(edit: Edit, node: Node) -> Rewrite | None:
     return Rewrite(Reorder(inner.op.x, node.op.order), f"{named(inner)} in between moves data twice", absorbs=(inner,))
 
 
-@graph_pass(rules=(operands_in_order, reorder_of_reorder), level="lowered")
+@rule(Reshape)
+def shuffle_in_blocks(edit: Edit, node: Node) -> Rewrite | None:
+    """Reshape(Transpose(Reshape(x), [0, 2, 1, …])) that deals channels out anew -> ChannelShuffle(x, group)"""
+    transpose = edit.maker(node.op.x)
+    cut = edit.maker(transpose.op.x) if transpose is not None and isinstance(transpose.op, Transpose) else None
+    if transpose is None or cut is None or not isinstance(cut.op, Reshape) or not _static(edit, cut):
+        return None
+    source, split = edit.type(cut.op.x), cut.type.dims
+    if not _static(edit, node) or source.rank < 3 or source.dims != node.type.dims or len(split) != source.rank + 1:
+        return None
+    if (split[0], *split[3:]) != (source.dims[0], *source.dims[2:]):
+        return None
+    perm = permutation(edit, transpose.op)
+    if perm != (0, 2, 1, *range(3, len(split))):
+        raise Keep(f"{named(transpose)} turns the axes of {named(cut)} by {list(perm)}; only groups and their channels"
+                   " may change places.")
+    for inner, what in ((transpose, "the channels in groups, turned"), (cut, "the channels in groups")):
+        need_only_user(edit, inner, f"Somebody else reads {what}, which would still be made.")
+    reason = f"channel i of each of the {split[1]} groups of %{cut.op.x} comes to place i · {split[1]} + group"
+    return Rewrite(ChannelShuffle(cut.op.x, group=split[1]), f"{reason}: that needs no other order", (transpose, cut))
+
+
+@graph_pass(rules=(operands_in_order, reorder_of_reorder, shuffle_in_blocks), level="lowered")
 def choose_order(graph: Graph, target: Target | None = None) -> Graph:
     """Conv(x) -> Conv(Reorder(x, @NCHW16c)); what follows it stays in that order; Reorder back where it must."""
     orders = Orders.of(target)
     if not any(node.kind in orders.by_op or any(t.order for t in node.types) for node in graph):
         return graph
+    if "ChannelShuffle" in orders.by_op:
+        graph = apply(graph, (shuffle_in_blocks,))
     edit = Edit(graph)
     chosen = replace(operands_in_order, function=lambda edit, node: ordered(edit, node, orders))
     log().tried += len(graph.nodes)
@@ -173,7 +203,7 @@ def _follows(edit: Edit, node: Node, orders: Orders) -> tuple[Order | None, str]
 def _concat_in_blocks(edit: Edit, node: Node, order: Order) -> bool:
     """Every part but the last fills whole blocks along the joined axis."""
     axis = node.op.axis % node.type.rank
-    return all(edit.type(x).dims[axis] % order.tile(axis) == 0 for x in node.op.xs)
+    return all(edit.type(x).dims[axis] % order.tile(axis) == 0 for x in node.op.xs[:-1])
 
 
 def _in_order(edit: Edit, build: Build, value: str, order: Order | None) -> str:

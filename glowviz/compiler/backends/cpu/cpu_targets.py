@@ -11,7 +11,7 @@ from glowviz.compiler.target import Target
 
 KEEPS = frozenset({"Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "MatMul"})
 FUSES = frozenset({"AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool"})
-BLOCKED = ("AveragePool", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+BLOCKED = ("AveragePool", "ChannelShuffle", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
