@@ -30,6 +30,7 @@ from glowviz.compiler.ops import (
     Swish,
     Unsqueeze,
 )
+from glowviz.compiler.ops.arrange import ChannelShuffle
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.reduce import Reduction
 from glowviz.compiler.types import ELEMENTS, Type
@@ -188,9 +189,20 @@ def _mod(sheet: Sheet, node: Node) -> None:
     sheet.node("Where", [none, rest, chosen], [sheet.value(node.name)])
 
 
+def _channel_shuffle(sheet: Sheet, node: Node) -> None:
+    """The three nodes it was made of."""
+    split, perm, final = node.op.steps(node.type.dims)
+    shapes = [sheet.constant(np.array(n, np.int64), f"{node.name}.shape") for n in (split, final)]
+    groups, turned = sheet.fresh(f"{node.name}.groups"), sheet.fresh(f"{node.name}.turned")
+    sheet.node("Reshape", [_first(sheet, node), shapes[0]], [groups])
+    sheet.node("Transpose", [groups], [turned], {"perm": perm})
+    sheet.node("Reshape", [turned, shapes[1]], [sheet.value(node.name)])
+
+
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
     ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft,
+    ChannelShuffle: _channel_shuffle,
 }
 
 
