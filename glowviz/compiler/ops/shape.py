@@ -223,13 +223,14 @@ class Expand(Movement):
 
     def reference(self, x: np.ndarray, shape: np.ndarray) -> np.ndarray:
         wanted = np.broadcast_shapes(x.shape, tuple(int(n) for n in shape))
-        return np.ascontiguousarray(np.broadcast_to(x, wanted))
+        return np.array(np.broadcast_to(x, wanted))
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         yield case(floats(rng, (3, 1)), ints(2, 1, 6))
         yield case(floats(rng, (3, 4)), ints(1, 1))
         yield case(floats(rng, ()), ints(2, 3))
         yield case(floats(rng, (1, 4)), ints(0, 1))
+        yield case(floats(rng, ()), ints())
 
 
 class Tile(Movement):
