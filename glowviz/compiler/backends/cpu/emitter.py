@@ -123,7 +123,7 @@ class Emitter:
                 "shr": "lshr" if left.unsigned else "ashr",
             }[operation]
         )
-        return self.value(kind, f"{name} {kind} {left.text}, {right.text}", left.unsigned)
+        return self.value(kind, f"{name} {kind} {left.text}, {right.text}", left.unsigned or right.unsigned)
 
     def unary(self, operation: str, operand: Value) -> Value:
         """`neg`, `not` or `abs` of every lane."""
@@ -142,7 +142,7 @@ class Emitter:
         kind = left.type
         if is_float(kind):
             return self.value(like(kind, "i1"), f"fcmp {ORDERED[predicate]} {kind} {left.text}, {right.text}")
-        names = UNSIGNED if left.unsigned or element_of(kind) == "i1" else SIGNED
+        names = UNSIGNED if left.unsigned or right.unsigned or element_of(kind) == "i1" else SIGNED
         return self.value(like(kind, "i1"), f"icmp {names[predicate]} {kind} {left.text}, {right.text}")
 
     def unordered(self, value: Value) -> Value:
@@ -154,7 +154,7 @@ class Emitter:
         """Lane by lane `yes` where `condition`, otherwise `no`."""
         kind = yes.type
         text = f"select {condition.type} {condition.text}, {kind} {yes.text}, {kind} {no.text}"
-        return self.value(kind, text, yes.unsigned)
+        return self.value(kind, text, yes.unsigned or no.unsigned)
 
     def divide(self, left: Index, right: int) -> Index:
         """Quotient of non-negative indices."""

@@ -7,6 +7,7 @@ import re
 from glowviz.compiler.backends.cpu import double_math
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.kernels.halves import from_half, to_half
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes
 from glowviz.compiler.backends.cpu.values import Value, element_of, is_float, lanes_of, like, vector_of
 from glowviz.compiler.backends.cpu.vector_math import Math
@@ -27,10 +28,10 @@ INT_LIMIT = {"i8": "i32", "i16": "i32", "i32": "i32", "i64": "i64"}
 def memory_kind(elem: str, target: Target) -> str:
     """The LLVM type of an element in memory; Unsupported for kinds no kernel here reads."""
     kind = KINDS.get(elem)
-    if kind is None or (elem == "f16" and not target.has_fma):
-        # without F16C, LLVM would call a library to convert halves
+    if kind is None:
         raise Unsupported(f"no kernel for {elem}")
-    return kind
+    # without F16C, LLVM would call a library to convert halves
+    return "i16" if elem == "f16" and not target.has_fma else kind
 
 
 def calculated_kind(elem: str) -> str:
@@ -68,7 +69,7 @@ def widen(em: Emitter, elem: str, value: Value) -> Value:
     if elem == "bool":
         return value != 0
     if elem == "f16":
-        return em.convert("fpext", value, "float")
+        return em.convert("fpext", value, "float") if is_float(value.type) else from_half(em, value)
     if elem == "bf16":
         return em.convert("bitcast", em.convert("zext", value, "i32") << 16, "float")
     return value
@@ -79,7 +80,7 @@ def narrow(em: Emitter, elem: str, value: Value) -> Value:
     if elem == "bool":
         return em.convert("zext", value, "i8")
     if elem == "f16":
-        return em.convert("fptrunc", value, "half")
+        return em.convert("fptrunc", value, "half") if em.target.has_fma else to_half(em, value)
     if elem == "bf16":
         return em.convert("trunc", _bfloat_bits(em, value), "i16")
     return value

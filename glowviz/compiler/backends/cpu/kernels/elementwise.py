@@ -8,8 +8,9 @@ from functools import partial
 from glowviz.compiler.backends.cpu.kernels.boxes import Box, Unsupported, boxes, direct
 from glowviz.compiler.backends.cpu.kernels.draft import Draft, known, supported
 from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, fetch, put
+from glowviz.compiler.backends.cpu.kernels.movement import copy
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes, box_pieces
-from glowviz.compiler.backends.cpu.registry import KernelCode
+from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
 from glowviz.compiler.backends.cpu.values import Number, Value, element_of, vector_of
 from glowviz.compiler.graph import Region
 from glowviz.compiler.ops.base import Elementwise
@@ -32,8 +33,32 @@ def is_elementwise(op: object) -> bool:
 @supported
 def elementwise(instr: Instr, program: Program, target: Target) -> KernelCode:
     """One pass over the result's memory; every operand is read where the broadcast puts it."""
-    draft = Draft(instr, program, target)
-    arithmetic = partial(_arithmetic, draft)
+    return _one_pass(Draft(instr, program, target), _arithmetic)
+
+
+@kernel("bit_shift")
+@supported
+def bit_shift(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """Shifts beyond the width, and negative ones, leave what the sign makes of it: 0 or -1."""
+
+    def shifted(draft: Draft, values: Operands, lanes: int) -> Sequence[Value]:
+        op, (x, y) = instr.op, (values[name] for name in instr.op.operands)
+        if not isinstance(x, Value) or not isinstance(y, Value):
+            raise Unsupported("a shift by a Python number")
+        if op.direction == "LEFT":
+            return [x << y]
+        within = (y >= 0) & (y < int(element_of(x.type)[1:]))
+        sign = draft.em.select(x < 0, x.match(-1), x.match(0))
+        return [draft.em.select(within, x >> y, sign if not x.unsigned else x.match(0))]
+
+    return _one_pass(Draft(instr, program, target), shifted)
+
+
+kernel("bit_cast")(copy)
+
+
+def _one_pass(draft: Draft, formula: Callable[[Draft, Operands, int], Sequence[Value]]) -> KernelCode:
+    instr, arithmetic = draft.instr, partial(formula, draft)
     rank = len(draft.result.type.dims)
     for buffer in draft.buffers[: len(instr.outs)]:
         if buffer.type.dims != draft.result.type.dims:

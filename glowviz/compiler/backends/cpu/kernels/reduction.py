@@ -15,7 +15,7 @@ from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, fetc
 from glowviz.compiler.backends.cpu.kernels.moves import fill
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes
 from glowviz.compiler.backends.cpu.kernels.rows import Row, Rows, Sums
-from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
+from glowviz.compiler.backends.cpu.registry import KernelCode, general, kernel
 from glowviz.compiler.backends.cpu.values import Value, element_of, is_float, like
 from glowviz.compiler.backends.cpu.vector_math import EXP, ROUNDING
 from glowviz.compiler.program import Buffer, Instr, Program
@@ -46,10 +46,16 @@ def _mean(draft: Draft, total: Value, count: int) -> Value:
 
 
 def lowest(elem: str) -> float:
+    """What every other number of the kind is at least as large as."""
+    if elem == "bool":
+        return False
     return -inf if elem not in INTEGERS else int(np.iinfo(_dtype(elem)).min)
 
 
 def highest(elem: str) -> float:
+    """What every other number of the kind is at most as large as."""
+    if elem == "bool":
+        return True
     return inf if elem not in INTEGERS else int(np.iinfo(_dtype(elem)).max)
 
 
@@ -61,18 +67,30 @@ def _add(draft: Draft, one: Value, other: Value) -> Value:
     return one + other
 
 
+def _larger(draft: Draft, one: Value, other: Value) -> Value:
+    return one | other if element_of(one.type) == "i1" else draft.em.m.max(one, other)
+
+
+def _smaller(draft: Draft, one: Value, other: Value) -> Value:
+    return one & other if element_of(one.type) == "i1" else draft.em.m.min(one, other)
+
+
 SUM = Fold(lambda elem: 0, _add)
 FOLDS = {
     "reduce_sum": SUM,
     "reduce_mean": Fold(lambda elem: 0, _add, finish=_mean),
-    "reduce_max": Fold(lowest, lambda d, a, b: d.em.m.max(a, b), careful=False),
-    "reduce_min": Fold(highest, lambda d, a, b: d.em.m.min(a, b), careful=False),
+    "reduce_max": Fold(lowest, _larger, careful=False),
+    "reduce_min": Fold(highest, _smaller, careful=False),
     "reduce_prod": Fold(lambda elem: 1, lambda d, a, b: a * b),
     "reduce_l1": Fold(lambda elem: 0, _add, lambda d, x: abs(x)),
     "reduce_l2": Fold(lambda elem: 0, _add, lambda d, x: x * x, lambda d, t, n: d.em.m.sqrt(t)),
     "reduce_sum_square": Fold(lambda elem: 0, _add, lambda d, x: x * x),
     "reduce_log_sum": Fold(lambda elem: 0, _add, finish=lambda d, t, n: d.em.m.log(t)),
 }
+
+
+TRUTHS = ("reduce_max", "reduce_min")
+"""Folds that truth values have too: any and all."""
 
 
 def reduced_access(buffer: Buffer, axes: tuple[int, ...], keepdims: bool, rank: int) -> Access:
@@ -93,12 +111,26 @@ def _rows(draft: Draft, axes: tuple[int, ...], keepdims: bool) -> Rows:
 @supported
 def reduction(instr: Instr, program: Program, target: Target) -> KernelCode:
     """One number per kept index."""
-    draft = Draft(instr, program, target)
-    x, fold = draft.buffers[1], FOLDS[instr.name]
-    axes = instr.op.positive_axes(x.type.rank)
-    rows, elem = _rows(draft, axes, instr.op.keepdims), x.type.elem
-    if elem == "bool" or (instr.name == "reduce_mean" and elem in INTEGERS and not rows.count):
-        raise Unsupported(f"{instr.name} of {elem}")
+    axes = instr.op.positive_axes(program.buffers[instr.ins[0]].type.rank)
+    return _folded(Draft(instr, program, target), instr.name, axes, instr.op.keepdims)
+
+
+@general("global_average_pool", "global_max_pool")
+@supported
+def global_pool(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """The mean or the largest over all dims behind the channels."""
+    axes = tuple(range(2, program.buffers[instr.op.x].type.rank))
+    name = "reduce_max" if instr.name == "global_max_pool" else "reduce_mean"
+    return _folded(Draft(instr, program, target), name, axes, keepdims=True)
+
+
+def _folded(draft: Draft, name: str, axes: tuple[int, ...], keepdims: bool) -> KernelCode:
+    x, fold = draft.buffers[1], FOLDS[name]
+    rows, elem = _rows(draft, axes, keepdims), x.type.elem
+    if elem == "bool" and name not in TRUTHS:
+        raise Unsupported(f"{name} of {elem}")
+    if name == "reduce_mean" and elem in INTEGERS and not rows.count:
+        raise Unsupported(f"{name} of {elem}")
     first = [(fold.neutral(elem), calculated_kind(elem))]
 
     def body(row: Row) -> None:
