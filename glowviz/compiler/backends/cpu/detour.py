@@ -11,6 +11,7 @@ from glowviz.compiler.backends.cpu.heavy import Heavy
 from glowviz.compiler.backends.cpu.kernels import conv_transpose
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
+from glowviz.compiler.backends.cpu.plain_maps import on_plain_maps
 from glowviz.compiler.backends.cpu.plan_maps import pair
 from glowviz.compiler.backends.cpu.planner import plan_heavy, plan_of
 from glowviz.compiler.graph import Payload, Region
@@ -132,13 +133,14 @@ class _Work:
             kept = list(self._around(instr))
         except Unsupported:
             self.buffers = before
+            kept = list(on_plain_maps(instr, before, self._buffer)) if isinstance(op, Conv) else kept
         yield from kept
 
     def _around(self, instr: Instr) -> Iterator[Statement]:
         op: Any = instr.op
         x, y = self.buffers[op.x], self.buffers[instr.outs[0]]
-        if x.type.elem != "f32" or x.type.rank not in (3, 4):
-            raise Unsupported("not an f32 map")
+        if x.type.elem != "f32" or x.type.rank not in (3, 4) or len(instr.outs) > 1:
+            raise Unsupported("not an f32 map, or places are asked for too")
         views, wide = [], op
         x_name, y_name = x.name, y.name
         if x.type.rank == 3:
