@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from glowviz.compiler.backends.cpu.choose_algorithms import algorithms
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.planner import PLANNERS, plan_of
 from glowviz.compiler.ops import Fused
@@ -16,26 +18,32 @@ from glowviz.compiler.target import Target
 
 
 @program_pass(required=True)
-def choose_schedules(program: Program, target: Target, *, winograd: str = "off") -> Program:
+def choose_schedules(program: Program, target: Target, *, winograd: str = "auto") -> Program:
     """conv …  ->  conv … {algorithm, tile, order of tasks, why}, by a count of cycles for this machine
 
-    Winograd convolution is not built yet: any other choice than "off" is refused.
+    Convolutions of stride 1 may be done by Winograd's tiles, which have fewer multiplications and larger rounding
+    errors: "auto" takes them where they pay and the estimated errors of all layers stay small; "off" never.
     """
-    if winograd != "off":
+    if winograd not in ("auto", "off"):
         raise Problem(
-            f"winograd={winograd!r} is not built yet", "option winograd of pass choose_schedules", "'off'",
-            "Leave the option away: every convolution is computed directly",
+            f"winograd={winograd!r} is not known",
+            "option winograd of pass choose_schedules",
+            "'auto' or 'off'",
+            "Leave the option away for the default, 'auto'",
         )
-    return program.evolve(body=tuple(_scheduled(s, program, target) for s in program.body))
+    tiled = algorithms(program, target) if winograd == "auto" else {}
+    return program.evolve(body=tuple(_scheduled(s, program, target, tiled) for s in program.body))
 
 
-def _scheduled(statement: Statement, program: Program, target: Target) -> Statement:
+def _scheduled(
+    statement: Statement, program: Program, target: Target, tiled: Mapping[str, dict[str, Any]]
+) -> Statement:
     if not isinstance(statement, Instr) or not is_heavy(statement) or statement.schedule:
         return statement
     log().tried += 1
     name = statement.value or statement.outs[0]
     try:
-        schedule = plan_of(statement, program, target).choose(target)
+        schedule = tiled.get(name) or plan_of(statement, program, target).choose(target)
     except Unsupported as reason:
         log().refuse(Refusal("choose_schedule", name, "keep", str(reason)), type(reason).__name__)
         return statement

@@ -10,7 +10,7 @@ from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.plan import Repacked
 from glowviz.compiler.backends.cpu.planner import plan_of
 from glowviz.compiler.graph import Payload
-from glowviz.compiler.ops import Fused, Pack
+from glowviz.compiler.ops import Fused, Op, Pack
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, Program, Statement
 from glowviz.compiler.recording.records import Change, log
@@ -45,7 +45,7 @@ class _Packer:
             return
         schedule, _ = plan.schedule(statement.schedule, self.target)
         if plan.repack is not None:
-            yield self._repacked(statement, plan.repack(schedule))
+            yield from self._repacked(statement, plan.repack(schedule))
             return
         rename: dict[str, str] = {}
         late: list[str] = []
@@ -73,16 +73,35 @@ class _Packer:
         log().change(Change("pack", name, reason, added=(new,)))
         return new
 
-    def _repacked(self, instr: Instr, made: Repacked) -> Instr:
-        """The instruction with its heavy op on flat packed weights."""
+    def _repacked(self, instr: Instr, made: Repacked) -> Iterator[Statement]:
+        """The instruction with its heavy op on flat packed weights, after what prepares its map."""
         new = self._fresh(f"{made.weight}.packed")
-        old = self.program.buffers[made.weight]
+        old = self.buffers[made.weight]
         self.buffers[new] = old.evolve(name=new, type=Type("f32", made.array.shape), payload=Payload(made.array))
         reason = f"{instr.name} %{instr.value} streams %{made.weight} panel by panel; packed while compiling"
         log().change(Change("pack", made.weight, reason, added=(new,), continues={made.weight: new}))
-        if not isinstance(instr.op, Fused):
-            return instr.evolve(op=made.op.with_operands({made.weight: new}))
-        return instr.evolve(op=_with_center(instr.op, made, new, self.buffers[new].type))
+        rename = {made.weight: new}
+        between: list[str] = []
+        if made.first is not None:
+            (source,) = made.first.operands
+            rename[source] = tiles = self._tiles(made.first, source, instr)
+            between.append(tiles)
+            yield Alloc(tiles)
+            yield Instr(made.first, (tiles,), instr.origin, instr.label, value=tiles, schedule=instr.schedule)
+        if isinstance(instr.op, Fused):
+            yield instr.evolve(op=_with_center(instr.op, made.op, rename, self.buffers))
+        else:
+            yield instr.evolve(op=made.op.with_operands(rename))
+        yield from map(Dealloc, between)
+
+    def _tiles(self, op: Op, source: str, instr: Instr) -> str:
+        """A buffer for what `op` makes of a map, for `instr` alone."""
+        name = self._fresh(f"{instr.outs[0]}.tiles")
+        (type_,) = op.infer_types(lambda value: self.buffers[value].type, lambda _: None)
+        self.buffers[name] = Buffer(name, type_, "activation", origin=instr.origin)
+        reason = f"%{source} is transformed once for all panels of weights of {instr.name} %{instr.value}"
+        log().change(Change("transform_apart", instr.value or instr.outs[0], reason, added=(name,)))
+        return name
 
     def _packed(self, name: str, order: Order, instr: Instr) -> str:
         if (name, order) not in self.made:
@@ -101,16 +120,23 @@ class _Packer:
         return found
 
 
-def _with_center(fused: Fused, made: Repacked, new: str, type_: Type) -> Fused:
-    """The fused op with another heavy op inside, whose weights come from the buffer `new`."""
+def _with_center(fused: Fused, center: Op, rename: Mapping[str, str], buffers: Mapping[str, Buffer]) -> Fused:
+    """The fused op with another heavy op inside, which reads the buffers `rename` gives; its epilogue stays."""
     inner = {buffer: name for name, buffer in zip(fused.body.inputs, fused.xs, strict=True)}
+    steps = {o for node in fused.body if isinstance(node.op, Elementwise) for o in node.op.operands}
+    names = {new: f"{inner[old]}.of_tiles" if inner[old] in steps else inner[old] for old, new in rename.items()}
+    read = center.with_operands({old: names[new] for old, new in rename.items()} | {
+        buffer: name for buffer, name in inner.items() if buffer not in rename
+    })  # fmt: skip
     nodes = {
-        name: node if isinstance(node.op, Elementwise) else node.evolve(op=made.op.with_operands(inner))
+        name: node if isinstance(node.op, Elementwise) else node.evolve(op=read)
         for name, node in fused.body.nodes.items()
     }
-    inputs = {name: type_ if name == inner[made.weight] else kind for name, kind in fused.body.inputs.items()}
-    body = replace(fused.body, nodes=nodes, inputs=inputs)
-    return Fused(tuple(new if x == made.weight else x for x in fused.xs), body)
+    gone = {inner[old] for old in rename} - steps
+    kept = {name: buffer for buffer, name in inner.items() if name not in gone}
+    xs = {**{name: kept[name] for name in fused.body.inputs if name in kept}, **{n: b for b, n in names.items()}}
+    types = {n: fused.body.inputs[n] if n in kept else buffers[b].type for n, b in xs.items()}
+    return Fused(tuple(xs.values()), replace(fused.body, nodes=nodes, inputs=types))
 
 
 def _used(buffers: Mapping[str, Buffer], body: Iterable[Statement], program: Program) -> dict[str, Buffer]:

@@ -32,11 +32,12 @@ class Family:
 
 @dataclass(frozen=True)
 class Repacked:
-    """The heavy op that reads `weight` packed as `array`, flat."""
+    """The heavy op that reads `weight` packed as `array`, flat; it reads what `first` makes of its map, if anything."""
 
     op: Op
     weight: str
     array: np.ndarray
+    first: Op | None = None
 
 
 @dataclass(frozen=True)
@@ -51,16 +52,22 @@ class Plan:
     label: str = ""
     repack: Callable[[Any], Repacked] | None = None
     """Where weights must lie in an order that no tiling describes: the op on packed weights, and those."""
+    fixed: tuple[tuple[str, Any], ...] = ()
+    """Parts of the schedule that packed weights have settled."""
 
     def choose(self, target: Target) -> dict[str, Any]:
         """The default schedule as JSON data: algorithm, its parameters, and why."""
-        schedule, why = self.family.choose(self.spec, target)
+        schedule, why = self._default(target)
         return {"algorithm": self.family.algorithm, **asdict(schedule), "why": why}
+
+    def _default(self, target: Target) -> tuple[Any, str]:
+        schedule, why = self.family.choose(self.spec, target)
+        return replace(schedule, **dict(self.fixed)), why
 
     def schedule(self, data: Mapping[str, Any], target: Target) -> tuple[Any, str]:
         """The schedule written in an instruction, or the default where nothing is written."""
         if data.get("algorithm") != self.family.algorithm:
-            return self.family.choose(self.spec, target)
+            return self._default(target)
         known = {f.name for f in fields(self.family.schedule)}
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items() if k in known}
         return self.family.schedule(**values), str(data.get("why", "set by hand"))

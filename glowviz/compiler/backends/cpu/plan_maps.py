@@ -35,21 +35,24 @@ def _pads(values: tuple[int, ...]) -> tuple[int, int]:
     return (values[0], values[1]) if len(values) == 2 else (0, values[0])
 
 
-def _result(heavy: Heavy, program: Program, target: Target) -> Map:
+def result_map(heavy: Heavy, program: Program, target: Target) -> Map:
+    """The map an instruction writes; Unsupported where it is not in blocks."""
     result = map_of(program.buffers[heavy.result], target.vector_width)
     if result.block != target.vector_width:
         raise Unsupported(f"%{heavy.result} is row-major; the kernel writes blocks of {target.vector_width} channels")
     return result
 
 
-def _blocked(name: str, program: Program, target: Target) -> Map:
+def blocked_map(name: str, program: Program, target: Target) -> Map:
+    """A map that is read; Unsupported where it is not in blocks."""
     source = map_of(program.buffers[name], target.vector_width)
     if source.block != target.vector_width:
         raise Unsupported(f"%{name} is row-major; the kernel reads blocks of {target.vector_width} channels")
     return source
 
 
-def _extra(program: Program, result: Map) -> Any:
+def epilogue_extra(program: Program, result: Map) -> Any:
+    """How a buffer is read in the epilogue of a map."""
     return lambda name: Extra(map=steps_of(program.buffers[name], result))
 
 
@@ -57,11 +60,11 @@ def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
     """conv and packed_conv: depthwise where every group is one channel, else the direct kernel."""
     op: Conv | PackedConv = heavy.op  # type: ignore[assignment]  # the caller looked
     source = map_of(program.buffers[op.x], target.vector_width)
-    result = _result(heavy, program, target)
+    result = result_map(heavy, program, target)
     shape = op.shape if isinstance(op, PackedConv) else program.buffers[op.w].type.dims
     windows = op.windows(program.buffers[op.x].type.dims, shape)
     geometry = (pair(windows.kernel), pair(windows.strides), pair(windows.dilations), _pads(windows.begins))
-    epilogue = heavy.epilogue(op.b is not None, _extra(program, result))
+    epilogue = heavy.epilogue(op.b is not None, epilogue_extra(program, result))
     extras = tuple(buffer for _, buffer in heavy.extras)
     operands = (heavy.result, op.x, op.w, *([op.b] if op.b else []), *extras)
     label = name_of(heavy, source, result, geometry[0], geometry[1])
@@ -120,11 +123,11 @@ def wide_order(order: Order, shape: tuple[int, ...]) -> Order:
 def plan_conv_transpose(heavy: Heavy, program: Program, target: Target) -> Plan:
     """conv_transpose and packed_conv_transpose: gathered by phases."""
     op: ConvTranspose | PackedConvTranspose = heavy.op  # type: ignore[assignment]  # the caller looked
-    source, result = _blocked(op.x, program, target), _result(heavy, program, target)
+    source, result = blocked_map(op.x, program, target), result_map(heavy, program, target)
     packed = isinstance(op, PackedConvTranspose)
     shape = op.shape if packed else program.buffers[op.w].type.dims
     spread = op.spread(program.buffers[op.x].type.dims, shape)
-    epilogue = heavy.epilogue(op.b is not None, _extra(program, result))
+    epilogue = heavy.epilogue(op.b is not None, epilogue_extra(program, result))
     spec = _made(
         conv_transpose.ConvTransposeSpec, source, result, pair(spread.kernel), pair(spread.strides),
         pair(spread.dilations), _pads(spread.begins), op.group, epilogue,
@@ -138,8 +141,8 @@ def plan_conv_transpose(heavy: Heavy, program: Program, target: Target) -> Plan:
 def plan_pool(heavy: Heavy, program: Program, target: Target) -> Plan:
     """max_pool, average_pool and their global forms, on blocked maps."""
     op: Any = heavy.op
-    source, result = _blocked(op.x, program, target), _result(heavy, program, target)
-    epilogue = heavy.epilogue(False, _extra(program, result))
+    source, result = blocked_map(op.x, program, target), result_map(heavy, program, target)
+    epilogue = heavy.epilogue(False, epilogue_extra(program, result))
     kind = "max" if isinstance(op, (MaxPool, GlobalMaxPool)) else "average"
     if isinstance(op, (GlobalAveragePool, GlobalMaxPool)):
         spec = pool.PoolSpec(kind, source, result, (source.height, source.width), epilogue=epilogue)

@@ -10,6 +10,13 @@ from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTrans
 from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import plan_conv, plan_conv_transpose, plan_pool
 from glowviz.compiler.backends.cpu.plan_products import plan_gemm, plan_matmul
+from glowviz.compiler.backends.cpu.plan_winograd import (
+    plan_conv_by_tiles,
+    plan_winograd_conv,
+    plan_winograd_input,
+    plan_winograd_result,
+)
+from glowviz.compiler.backends.cpu.winograd_ops import WinogradConv, WinogradInput, WinogradResult
 from glowviz.compiler.ops import (
     AveragePool,
     Conv,
@@ -35,12 +42,20 @@ PLANNERS: dict[type[Op], Callable[[Heavy, Program, Target], Plan]] = {
     AveragePool: plan_pool,
     GlobalAveragePool: plan_pool,
     GlobalMaxPool: plan_pool,
+    WinogradConv: plan_winograd_conv,
+    WinogradInput: plan_winograd_input,
+    WinogradResult: plan_winograd_result,
 }
 
 
 def plan_of(instr: Instr, program: Program, target: Target) -> Plan:
     """The plan of a heavy instruction; Unsupported says why there is none."""
-    return plan_heavy(heavy_of(instr, program), program, target)
+    if program.touches_held(instr):
+        raise Unsupported("a size is known only at run time")
+    heavy = heavy_of(instr, program)
+    if isinstance(heavy.op, Conv) and instr.schedule.get("algorithm") == "winograd":
+        return plan_conv_by_tiles(heavy, program, target, instr.schedule["outputs"])
+    return plan_heavy(heavy, program, target)
 
 
 def plan_heavy(heavy: Heavy, program: Program, target: Target) -> Plan:

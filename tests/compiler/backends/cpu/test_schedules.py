@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from kernel_harness import check_code, targets
 
+from glowviz.compiler.backends.cpu import choose_algorithms
 from glowviz.compiler.backends.cpu.build import load_kernels
 from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
 from glowviz.compiler.backends.cpu.cpu_targets import aarch64, host_target
@@ -16,11 +17,13 @@ from glowviz.compiler.backends.cpu.detour import detour
 from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_gemm, conv, depthwise, gemm
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, add_relu_step
 from glowviz.compiler.backends.cpu.kernels.geometry import Map, Matrix
+from glowviz.compiler.backends.cpu.kernels.winograd import WinogradSchedule
 from glowviz.compiler.backends.cpu.machine_code import assembly, object_code
 from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.backends.cpu.registry import lower
-from glowviz.compiler.graph import Payload
-from glowviz.compiler.ops import Conv, FillHalo
+from glowviz.compiler.graph import Node, Origin, Output, Payload, Region
+from glowviz.compiler.interpreter.machine import run_program
+from glowviz.compiler.ops import Add, Conv, FillHalo, Fused
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Buffer, Halo, Instr, Program, PublicOutput
 from glowviz.compiler.target import Target
@@ -103,7 +106,7 @@ def program(order: bool, target: Target, group: int = 1) -> Program:
 
 def test_schedules_are_json_and_kept_where_they_stand() -> None:
     target = targets()[0]
-    chosen, log = choose_schedules.run(program(True, target), target)
+    chosen, log = choose_schedules.run(program(True, target), target, winograd="off")
     instr = chosen.instructions[-1]
     assert json.loads(json.dumps(instr.schedule))["algorithm"] == "direct"
     assert [c.reason for c in log.changes] == [instr.schedule["why"]]
@@ -128,7 +131,7 @@ def test_a_schedule_set_by_hand_is_obeyed() -> None:
 @pytest.mark.parametrize("group", [1, 4])
 def test_packed_weights_replace_their_originals(group: int) -> None:
     target = targets()[0]
-    start, _ = choose_schedules.run(program(True, target, group), target)
+    start, _ = choose_schedules.run(program(True, target, group), target, winograd="off")
     packed, log = pack_weights.run(start, target)
     verify_program(packed)
     assert "w" not in packed.buffers
@@ -155,9 +158,59 @@ def test_unpacked_weights_are_no_kernel() -> None:
     assert lower("conv", start.instructions[-1], start, target) is None
 
 
-@pytest.mark.parametrize("choice", ["auto", "f4"])
-def test_winograd_is_refused_until_it_is_built(choice: str) -> None:
+def wide_program(target: Target) -> Program:
+    """As `program`, with a map on which tiles pay, and a residual that is the convolution's own input."""
+    start = program(True, target)
+    type_ = Type("f32", (1, 32, 56, 56), order=start.buffers["x"].type.order)
+    buffers = {n: b.evolve(type=type_) if n in ("x", "y") else b for n, b in start.buffers.items()}
+    conv_type = Type("f32", (1, 32, 56, 56), order=type_.order)
+    conv_node = Node(Conv("a", "w", pads=(1, 1, 1, 1)), ("c",), (conv_type,), Origin.of("conv"))
+    add = Node(Add("c", "a"), ("s",), (conv_type,), Origin.of("add"))
+    inputs = {"a": type_, "w": start.buffers["w"].type}
+    body = Region(name="body", inputs=inputs, nodes={"c": conv_node, "s": add}, outputs=(Output("s", "s"),))
+    fused = start.instructions[-1].evolve(op=Fused(("x", "w"), body))
+    return start.evolve(buffers=buffers, body=(start.body[0], fused))
+
+
+def test_tiles_are_chosen_where_they_pay_and_say_why() -> None:
     target = targets()[0]
-    assert choose_schedules.run(program(True, target), target, winograd="off")[0].instructions[-1].schedule
-    with pytest.raises(Problem, match="not built yet"):
-        choose_schedules.run(program(True, target), target, winograd=choice)
+    chosen, log = choose_schedules.run(wide_program(target), target)
+    schedule = chosen.instructions[-1].schedule
+    assert json.loads(json.dumps(schedule))["algorithm"] == "winograd"
+    assert "Winograd F(" in log.changes[0].reason
+    assert "sampled tiles" in log.changes[0].reason
+    direct, _ = choose_schedules.run(wide_program(target), target, winograd="off")
+    assert direct.instructions[-1].schedule["algorithm"] == "direct"
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_convolution_by_tiles_keeps_its_epilogue(apart: bool) -> None:
+    target = targets()[0]
+    start = wide_program(target)
+    mine = {"algorithm": "winograd", **asdict(WinogradSchedule(4, 1, 14, 28, apart))}
+    start = start.evolve(body=(start.body[0], start.instructions[-1].evolve(schedule=mine)))
+    packed, _ = pack_weights.run(choose_schedules.run(start, target)[0], target)
+    verify_program(packed)
+    names = [i.name for i in packed.instructions]
+    assert names == ["fill_halo", "winograd_input", "fused"] if apart else names == ["fill_halo", "fused"]
+    for instr in packed.instructions[1:]:
+        assert lower(instr.name, instr, packed, target) is not None
+    x = np.random.default_rng(2).normal(size=(1, 32, 56, 56)).astype(np.float32)
+    found, wanted = (run_program(p, {"x": x})["y"] for p in (packed, start))
+    assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
+
+
+def test_layers_give_back_error_where_it_saves_least_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    target = targets()[0]
+    chosen = [choose_schedules.run(wide_program(target), target)[0].instructions[-1].schedule]
+    for budget in (3e-7, 1e-9):
+        monkeypatch.setattr(choose_algorithms, "BUDGET", budget)
+        chosen.append(choose_schedules.run(wide_program(target), target)[0].instructions[-1].schedule)
+    assert chosen[0]["outputs"] > chosen[1]["outputs"] == 2
+    assert chosen[2]["algorithm"] == "direct"
+
+
+def test_only_known_choices_of_tiles() -> None:
+    target = targets()[0]
+    with pytest.raises(Problem, match="'auto' or 'off'"):
+        choose_schedules.run(program(True, target), target, winograd="always")

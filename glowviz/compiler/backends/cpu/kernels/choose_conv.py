@@ -40,6 +40,12 @@ def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
     return schedule, why
 
 
+def expected(spec: ConvSpec, target: Target) -> float:
+    """Model cycles of the default schedule."""
+    schedule, _ = choose(spec, target)
+    return cost(spec, schedule, _panel_work(spec, schedule.vectors), target)
+
+
 def _panel_work(spec: ConvSpec, vectors: int) -> Counter[tuple[int, int]]:
     """(vectors, steps of the reduction) -> how many panels have them."""
     taps = spec.kernel[0] * spec.kernel[1]

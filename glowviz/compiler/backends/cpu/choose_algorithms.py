@@ -1,0 +1,113 @@
+"""Which convolutions of a Program are done by Winograd's tiles: the fastest ones whose errors together stay small."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from glowviz.compiler.backends.cpu.heavy import heavy_of
+from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_winograd
+from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.kernels.winograd_transforms import PAIRS
+from glowviz.compiler.backends.cpu.plan_maps import DIRECT
+from glowviz.compiler.backends.cpu.plan_winograd import plan_conv_by_tiles
+from glowviz.compiler.backends.cpu.planner import plan_of
+from glowviz.compiler.ops import Conv
+from glowviz.compiler.program import Instr, Program
+from glowviz.compiler.target import Target
+
+BUDGET = 4e-5
+"""What the estimated errors of all layers may add up to, as a part of each layer's largest result.
+
+The promise for a network's outputs is 1e-4 of the largest.
+"""
+WORTH = 0.93  # of the time of direct convolution from which tiles are worth their memory
+LARGEST = 8  # numbers of a transformed line, at most
+
+
+@dataclass(frozen=True)
+class Option:
+    """One way to compute a layer: model cycles, estimated error, schedule."""
+
+    cost: float
+    error: float
+    schedule: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """What a convolution may be: its options from the fastest on; the last is direct and has no error."""
+
+    name: str
+    options: tuple[Option, ...]
+
+    @property
+    def best(self) -> Option:
+        return self.options[0]
+
+
+def algorithms(program: Program, target: Target) -> dict[str, dict[str, Any]]:
+    """Value of each convolution that is to be done by tiles -> its schedule."""
+    layers = []
+    for instr in program.instructions:
+        try:
+            layers.append(Layer(instr.value or instr.outs[0], options_of(instr, program, target)))
+        except Unsupported:
+            continue
+    while sum(layer.best.error for layer in layers) > BUDGET:
+        worst = max(range(len(layers)), key=lambda n: _price(layers[n]))
+        layers[worst] = replace(layers[worst], options=layers[worst].options[1:])
+    return {layer.name: layer.best.schedule for layer in layers if layer.best.error > 0}
+
+
+def _price(layer: Layer) -> float:
+    """Error that going back one option saves, for each cycle that it costs."""
+    if len(layer.options) < 2:
+        return 0.0
+    now, then = layer.options[:2]
+    return max(now.error - then.error, 0.0) / max(then.cost - now.cost, 1.0)
+
+
+def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, ...]:
+    """The options of one convolution; Unsupported where only the direct one exists."""
+    if instr.schedule:
+        raise Unsupported("the schedule is set already")
+    heavy = heavy_of(instr, program)
+    if not isinstance(heavy.op, Conv):
+        raise Unsupported("not a convolution")
+    plan = plan_of(instr, program, target)
+    if plan.family is not DIRECT:
+        raise Unsupported("not a dense convolution")
+    direct = choose_conv.expected(plan.spec, target)
+    weight = program.buffers[heavy.op.w]
+    found = [Option(direct, 0.0, {})]
+    taps = weight.type.dims[-1]
+    for size in (s for s in PAIRS if taps < s <= LARGEST and taps > 1):
+        tiled = plan_conv_by_tiles(heavy, program, target, size - taps + 1)
+        if size == LARGEST and not _small(tiled.spec, target):
+            continue
+        schedule, why = choose_winograd.choose(tiled.spec, target)
+        cost = choose_winograd.cost(tiled.spec, schedule, target)
+        if cost < WORTH * found[-1].cost:
+            assert weight.payload is not None, "plan_conv_by_tiles asked for it"
+            error = choose_winograd.estimated_error(weight.payload.array, tiled.spec.filtering, heavy.op.group)
+            reason = (
+                f"{_named(tiled.spec.filtering)}: {100 * cost / direct:.0f} % of direct's cycles; {why}; {_told(error)}"
+            )
+            found.append(Option(cost, error, {**tiled.choose(target), "why": reason}))
+    if len(found) == 1:
+        raise Unsupported("direct convolution is expected to be the fastest")
+    return tuple(reversed(found))
+
+
+def _small(spec: Any, target: Target) -> bool:
+    """Whether transformed weights stay in the last cache beside everything else."""
+    return spec.points * spec.depth * spec.result.channels * 4 <= target.l3 // 4
+
+
+def _named(filtering: Any) -> str:
+    return f"Winograd F({filtering.outputs}x{filtering.outputs}, {filtering.taps}x{filtering.taps})"
+
+
+def _told(error: float) -> str:
+    return f"error {error:.0e} of the largest result on {choose_winograd.SAMPLES} sampled tiles"
