@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from glowviz.app.problem import Problem
+from glowviz.compiler import hashes
 from glowviz.compiler.folders import cache_folder
 
 IDENTIFIER = re.compile(r"[0-9a-f]{32}")
@@ -222,6 +223,5 @@ def file_hash(paths: list[Path]) -> str:
     """Return the first 128 bits of the SHA-256 of the files' contents, as 32 hexadecimal digits."""
     digest = hashlib.sha256()
     for path in paths:
-        with path.open("rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+        digest.update(bytes.fromhex(hashes.file_hash(path)))
     return digest.hexdigest()[:32]

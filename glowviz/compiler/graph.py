@@ -11,6 +11,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
+from glowviz.compiler.hashes import array_hash
 from glowviz.compiler.types import ELEMENT_OF, Type, of_array
 
 
@@ -99,15 +100,19 @@ class Payload:
         if self._digest is None:
             array = self.array
             head = f"{ELEMENT_OF.get(array.dtype, array.dtype)}[{'x'.join(map(str, array.shape))}]"
-            hasher = hashlib.sha256(head.encode())
-            if array.dtype == object:
-                hasher.update(repr(array.tolist()).encode())
-            elif array.size and not any(array.strides):
-                hasher.update(b"splat" + array.reshape(-1)[:1].tobytes())
-            else:
-                hasher.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-            self._digest = hasher.hexdigest()
+            self._digest = array_hash(array, head, lambda: _content_hash(array, head))
         return self._digest
+
+
+def _content_hash(array: np.ndarray, head: str) -> str:
+    hasher = hashlib.sha256(head.encode())
+    if array.dtype == object:
+        hasher.update(repr(array.tolist()).encode())
+    elif array.size and not any(array.strides):
+        hasher.update(b"splat" + array.reshape(-1)[:1].tobytes())
+    else:
+        hasher.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return hasher.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

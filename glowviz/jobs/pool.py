@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 import glowviz
+from glowviz.compiler.hashes import file_hash
 from glowviz.compiler.problem import Problem
 from glowviz.jobs import child
 from glowviz.jobs.limits import Limits
@@ -36,9 +37,7 @@ def file_argument(path: str | Path) -> dict[str, Any]:
     """A file as a job's argument: the function gets its path, but the job is keyed by its content."""
     path = Path(path).resolve()
     found = path.stat()
-    return {"file": str(path), "sha256": _content_hash(str(path), found.st_dev, found.st_ino, found.st_size,
-                                                       found.st_mtime_ns),
-            "size": found.st_size, "mtime_ns": found.st_mtime_ns}
+    return {"file": str(path), "sha256": file_hash(path), "size": found.st_size, "mtime_ns": found.st_mtime_ns}
 
 
 class Job:
@@ -231,9 +230,3 @@ def _program() -> str:
     sources = Path(glowviz.__file__).parent.rglob("*.py")
     stamps = sorted((str(path), path.stat().st_mtime_ns) for path in sources)
     return hashlib.sha256(repr((glowviz.__version__, stamps)).encode()).hexdigest()
-
-
-@cache
-def _content_hash(path: str, device: int, inode: int, size: int, mtime_ns: int) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

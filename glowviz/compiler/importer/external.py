@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from onnx import TensorProto
 
+from glowviz.compiler.hashes import map_file
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 
 _KEYS = frozenset({"location", "offset", "length", "checksum"})
@@ -60,7 +61,7 @@ class ExternalFiles:
                 status = os.fstat(descriptor)
                 _check_file(status, location, tensor)
                 with os.fdopen(descriptor, "rb", closefd=False) as file:
-                    self._maps[location] = np.memmap(file, np.uint8, "r") if status.st_size else np.zeros(0, np.uint8)
+                    self._maps[location] = map_file(file) if status.st_size else np.zeros(0, np.uint8)
             finally:
                 os.close(descriptor)
         return self._maps[location]

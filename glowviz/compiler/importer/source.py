@@ -12,6 +12,7 @@ import numpy as np
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto
 
+from glowviz.compiler.hashes import map_file
 from glowviz.compiler.importer.external import ExternalFiles
 from glowviz.compiler.importer.problem import ImportProblem, told
 from glowviz.compiler.importer.wire import RAW, Slim, slim
@@ -67,7 +68,8 @@ def _mapped(path: Path) -> np.ndarray:
     try:
         status = os.stat(path)
         if S_ISREG(status.st_mode) and status.st_size:
-            return np.memmap(path, np.uint8, "r")
+            with path.open("rb") as file:
+                return map_file(file)
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else "the path cannot be used"
         raise ImportProblem(
