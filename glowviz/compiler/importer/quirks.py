@@ -21,7 +21,7 @@ Quirk = Callable[[Site], Op | None]
 """The op that defines the site's results; None where the quirk has defined them itself."""
 
 QUIRKS: dict[str, Quirk] = {}
-"""By ONNX op of the default domain; what is not here is converted as it stands."""
+"""By ONNX op, with `domain::` before it outside the default one; what is not here is converted as it stands."""
 
 
 def quirk(*op_types: str) -> Callable[[Quirk], Quirk]:
@@ -123,11 +123,13 @@ def _limit(site: Site, index: int, default: float) -> float:
 
 
 @quirk("Dropout")
-def dropout(site: Site) -> Op:
-    """At inference nothing is dropped; a node that says it is training is refused."""
+def dropout(site: Site) -> Op | None:
+    """At inference nothing is dropped; before opset 7 a node that says it is training is refused."""
     training = site.operand(2) is not None and site.version >= 12
     if training and bool(np.any(site.absorbed(2, "training mode"))):
-        raise NotTaken("it is in training mode, where its results are random")
+        from glowviz.compiler.importer.quirks_training import dropped  # it declares quirks of its own
+
+        return dropped(site)
     if site.version < 7 and not site.attrs.get("is_test", 0):
         raise NotTaken("it is in training mode, where its results are random")
     if site.version >= 12:
@@ -164,10 +166,12 @@ def _one_axis(site: Site, x: str, axis: int) -> int | None:
 
 @quirk("BatchNormalization")
 def batch_normalization(site: Site) -> Op:
-    """Inference only: the old results for training are empty, and statistics are per channel."""
+    """At inference the old results for training are empty; statistics are per channel."""
     training = site.attrs.get("training_mode", 0) or (site.version < 7 and not site.attrs.get("is_test", 0))
     if training:
-        raise NotTaken("it is in training mode")
+        from glowviz.compiler.importer.quirks_training import batch_statistics  # it declares quirks of its own
+
+        return batch_statistics(site)
     if not site.attrs.get("spatial", 1):
         raise NotTaken("its statistics are per element (spatial=0), not per channel")
     return plain(site)

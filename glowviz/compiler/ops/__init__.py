@@ -34,6 +34,14 @@ from glowviz.compiler.ops.base import (
     case,
     snake_case,
 )
+from glowviz.compiler.ops.chance import (
+    Bernoulli,
+    Multinomial,
+    RandomNormal,
+    RandomNormalLike,
+    RandomUniform,
+    RandomUniformLike,
+)
 from glowviz.compiler.ops.control import Opaque
 from glowviz.compiler.ops.conv import Conv, ConvTranspose
 from glowviz.compiler.ops.elementwise import (
@@ -85,6 +93,7 @@ from glowviz.compiler.ops.logic import (
     Where,
     Xor,
 )
+from glowviz.compiler.ops.matrices import Det, EyeLike
 from glowviz.compiler.ops.memory import Copy, FillHalo, Pack, Reorder
 from glowviz.compiler.ops.norm import (
     LRN,
@@ -95,7 +104,9 @@ from glowviz.compiler.ops.norm import (
     LogSoftmax,
     Softmax,
 )
+from glowviz.compiler.ops.placed import Col2Im, Compress, MaxUnpool, ReverseSequence, TensorScatter, Unique
 from glowviz.compiler.ops.pool import AveragePool, GlobalAveragePool, GlobalMaxPool, MaxPool
+from glowviz.compiler.ops.power import CumProd, GlobalLpPool, Hardmax, LpNormalization, LpPool
 from glowviz.compiler.ops.quantize import DequantizeLinear, DynamicQuantizeLinear, QuantizeLinear
 from glowviz.compiler.ops.recurrent import GRU, LSTM, RNN
 from glowviz.compiler.ops.reduce import (
@@ -166,6 +177,7 @@ __all__ = [
     "Atanh",
     "AveragePool",
     "BatchNormalization",
+    "Bernoulli",
     "BitCast",
     "BitShift",
     "BitwiseAnd",
@@ -178,6 +190,8 @@ __all__ = [
     "Ceil",
     "Celu",
     "Clip",
+    "Col2Im",
+    "Compress",
     "Concat",
     "ConstantOfShape",
     "Conv",
@@ -186,9 +200,11 @@ __all__ = [
     "Copy",
     "Cos",
     "Cosh",
+    "CumProd",
     "CumSum",
     "DepthToSpace",
     "DequantizeLinear",
+    "Det",
     "Div",
     "Dropout",
     "DynamicQuantizeLinear",
@@ -199,6 +215,7 @@ __all__ = [
     "Erf",
     "Exp",
     "Expand",
+    "EyeLike",
     "FillHalo",
     "Flatten",
     "Floor",
@@ -209,6 +226,7 @@ __all__ = [
     "Gelu",
     "Gemm",
     "GlobalAveragePool",
+    "GlobalLpPool",
     "GlobalMaxPool",
     "Greater",
     "GreaterOrEqual",
@@ -216,6 +234,7 @@ __all__ = [
     "GroupNormalization",
     "HardSigmoid",
     "HardSwish",
+    "Hardmax",
     "Identity",
     "InstanceNormalization",
     "IsInf",
@@ -226,17 +245,21 @@ __all__ = [
     "LessOrEqual",
     "Log",
     "LogSoftmax",
+    "LpNormalization",
+    "LpPool",
     "MatMul",
     "MatMulInteger",
     "Max",
     "MaxPool",
     "MaxRoiPool",
+    "MaxUnpool",
     "Mean",
     "MelWeightMatrix",
     "Min",
     "Mish",
     "Mod",
     "Mul",
+    "Multinomial",
     "Neg",
     "NonMaxSuppression",
     "NonZero",
@@ -252,6 +275,10 @@ __all__ = [
     "QLinearConv",
     "QLinearMatMul",
     "QuantizeLinear",
+    "RandomNormal",
+    "RandomNormalLike",
+    "RandomUniform",
+    "RandomUniformLike",
     "Range",
     "Reciprocal",
     "ReduceL1",
@@ -268,6 +295,7 @@ __all__ = [
     "Reorder",
     "Reshape",
     "Resize",
+    "ReverseSequence",
     "RoiAlign",
     "Round",
     "ScatterElements",
@@ -293,11 +321,13 @@ __all__ = [
     "Swish",
     "Tan",
     "Tanh",
+    "TensorScatter",
     "ThresholdedRelu",
     "Tile",
     "TopK",
     "Transpose",
     "Trilu",
+    "Unique",
     "Unsqueeze",
     "Value",
     "Where",

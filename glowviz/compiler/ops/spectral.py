@@ -25,7 +25,7 @@ def _joined(x: np.ndarray) -> np.ndarray:
 
 def _apart(z: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Real and imaginary parts along a new last dim."""
-    return np.stack([z.real, z.imag], -1).astype(dtype)
+    return np.stack([np.real(z), np.imag(z)], -1).astype(dtype)
 
 
 class DFT(Op):
@@ -124,7 +124,7 @@ class STFT(Op):
             length = window.shape[0]
         frames = np.lib.stride_tricks.sliding_window_view(_joined(signal), length, 1)[:, ::step]
         if window is not None:
-            frames = frames * window.astype(frames.real.dtype)
+            frames = frames * window.astype(np.real(frames).dtype)
         whole = np.fft.fft(frames, length, -1)
         return _apart(whole[..., : length // 2 + 1] if self.onesided else whole, signal.dtype)
 
