@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from glowviz.compiler.graph import Graph, Node
@@ -13,6 +15,7 @@ from glowviz.compiler.ops import (
     Pow,
     Reciprocal,
     ReduceMean,
+    Relu,
     Sqrt,
     Sub,
 )
@@ -35,7 +38,7 @@ from glowviz.compiler.rewrite.facts import (
 
 @rule(Div, Mul)
 def standardized(edit: Edit, node: Node) -> Rewrite | None:
-    """d / Sqrt(ReduceMean(d²) + ε) with d = x - ReduceMean(x) -> LayerNormalization(x, 1)"""
+    """d / Sqrt(v + ε), d = x - ReduceMean(x), v = ReduceMean(d²) or E[x²] - E[x]² -> LayerNormalization(x, 1)"""
     found = _deviation_and_root(edit, node)
     if found is None or not ready(edit, node):
         return None
@@ -48,9 +51,7 @@ def standardized(edit: Edit, node: Node) -> Rewrite | None:
     epsilon = None if split is None else shortest(edit, split[1])
     if split is None or epsilon is None:
         raise Keep(f"Add %{root.x} adds no single constant ε to the variance.")
-    variance = reduction(edit, split[0], ReduceMean) or expect(edit, split[0], ReduceMean, role="of the squares")
-    if not _is_square(edit, variance.x, deviation):
-        raise Keep(f"ReduceMean %{split[0]} is not the mean of the square of %{deviation}.")
+    variance, between = _variance(edit, split[0], deviation)
     rank = edit.type(sub.x).rank
     axes = mean.positive_axes(rank)
     if axes != variance.positive_axes(rank) or axes != tuple(range(rank - len(axes), rank)):
@@ -63,8 +64,7 @@ def standardized(edit: Edit, node: Node) -> Rewrite | None:
     ones = build.const(np.broadcast_to(np.ones((), node.type.dtype), shape), name="scale")
     # users before what they read, so that each is unused when its turn comes
     inverse = [o for o in node.op.operands if o != deviation]
-    squared = edit.op(variance.x).operands
-    absorbed = makers(edit, *inverse, root_value, root.x, split[0], variance.x, *squared, deviation, sub.y)
+    absorbed = makers(edit, *inverse, root_value, root.x, split[0], *between, deviation, sub.y)
     reason = f"%{deviation} is %{sub.x} without its mean over axes {list(axes)}, divided by its deviation"
     result = LayerNormalization(sub.x, ones, axis=axes[0] - rank, epsilon=epsilon)
     return Rewrite(result, reason, absorbs=absorbed)
@@ -125,6 +125,27 @@ def _deviation_and_root(edit: Edit, node: Node) -> tuple[str, str] | None:
         if isinstance(inverse, Div) and is_splat(edit, inverse.x, 1):
             return deviation, inverse.y
     return None
+
+
+def _variance(edit: Edit, value: str, deviation: str) -> tuple[Any, tuple[str, ...]]:
+    """The mean of squares in a variance, and the values below it: ReduceMean(d²), or ReduceMean(x²) - ReduceMean(x)².
+
+    The second form may be kept from falling below 0 by a Relu: rounding makes it negative where x hardly varies.
+    """
+    op = edit.op(value)
+    difference = op.x if isinstance(op, Relu) else value
+    moments, centred = edit.op(difference), edit.op(deviation)
+    if isinstance(moments, Sub):
+        second = reduction(edit, moments.x, ReduceMean)
+        if second is None or not _is_square(edit, second.x, centred.x):
+            raise Keep(f"Sub %{difference} does not begin with the mean of the square of %{centred.x}.")
+        if not _is_square(edit, moments.y, centred.y):
+            raise Keep(f"Sub %{difference} does not take away the square of the mean %{centred.y}.")
+        return second, (difference, moments.y, moments.x, second.x)
+    mean = reduction(edit, value, ReduceMean) or expect(edit, value, ReduceMean, role="of the squares")
+    if not _is_square(edit, mean.x, deviation):
+        raise Keep(f"ReduceMean %{value} is not the mean of the square of %{deviation}.")
+    return mean, (mean.x, *edit.op(mean.x).operands)
 
 
 def _is_square(edit: Edit, value: str, of: str) -> bool:

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from glowviz.compiler.graph import Graph, Node
-from glowviz.compiler.ops import Concat, Conv, ConvTranspose, Flatten, Gemm, MatMul, Reshape, Squeeze, Unsqueeze
+from glowviz.compiler.ops import (
+    Concat,
+    Conv,
+    ConvTranspose,
+    Flatten,
+    Gemm,
+    MatMul,
+    Op,
+    Reshape,
+    Split,
+    Squeeze,
+    Unsqueeze,
+)
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.rewrite import Edit, Keep, Rewrite, apply, graph_pass, rule
 from glowviz.compiler.rewrite.facts import heavy_before, named, need_only_user, only_user, ready
@@ -57,6 +69,39 @@ def above_reshape(edit: Edit, node: Node) -> Rewrite | None:
     return Rewrite(result, reason, absorbs=(reshape,), continues={node.name: inner})
 
 
+@rule(Elementwise)
+def above_split(edit: Edit, node: Node) -> Rewrite | None:
+    """f(a), f(b) of a, b = Split(x) -> a, b of Split(f(x)); f may have numbers beside its part: a · 2"""
+    part = node.op.operands[0]
+    split = edit.maker(part)
+    if split is None or not isinstance(split.op, Split) or len(split.results) < 2 or not ready(edit, node):
+        return None
+    if node.op.operands.count(part) > 1 or any(edit.type(o).count != 1 for o in node.op.operands[1:]):
+        return None
+    wanted, place = node.op.with_operands({part: split.op.x}), split.results.index(part)
+    done = _split_again(edit, split, wanted)
+    if done is not None:
+        return Rewrite(done.results[place], f"{named(done)} gives {named(node)} already", absorbs=(split,))
+    for other in split.results:
+        users = edit.users(other)
+        alike = len(users) == 1 and users[0].op.with_operands({other: split.op.x}) == wanted
+        if not alike or edit.is_returned(other):
+            raise Keep(f"Not every part of {named(split)} is read by {node.kind} alone: see %{other}.")
+    build = edit.build(node)
+    inner = build.one(wanted)
+    parts = build.add(split.op.evolve(x=inner), len(split.results))
+    reason = f"one {node.kind} before {named(split)} does what {len(parts)} behind it did"
+    return Rewrite(parts[place], reason, absorbs=(split,), continues={node.name: inner})
+
+
+def _split_again(edit: Edit, split: Node, wanted: Op) -> Node | None:
+    """The Split of the wanted op of the whole, where the rule has fired for another part of `split`."""
+    for whole in edit.users(split.op.x):
+        if whole.op == wanted:
+            return next((u for u in edit.users(whole.name) if u.op == split.op.evolve(x=whole.name)), None)
+    return None
+
+
 def _alike(one: Node, other: Node) -> bool:
     return type(one.op) is type(other.op) and one.op.attributes == other.op.attributes
 
@@ -80,7 +125,7 @@ def _check_fits(edit: Edit, operand: str, reshape: Node, source: str) -> None:
         raise Keep(f"%{operand} {small} lies differently over {list(before)} than over {list(after)}.")
 
 
-@graph_pass(rules=(below_concat_of_unary, above_reshape))
+@graph_pass(rules=(below_concat_of_unary, above_reshape, above_split))
 def sink_elementwise(graph: Graph) -> Graph:
-    """Concat(f(x), f(y)) -> f(Concat(x, y)); f(Reshape(x)) -> Reshape(f(x)) next to what makes x."""
+    """Concat(f(x), f(y)) -> f(Concat(x, y)); f(Reshape(x)) -> Reshape(f(x)) next to what makes x; Split alike."""
     return apply(graph, sink_elementwise.rules)

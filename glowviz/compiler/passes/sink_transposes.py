@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from glowviz.compiler.graph import Graph, Node
-from glowviz.compiler.ops import Concat, LogSoftmax, Op, Pad, Slice, Softmax, Tile, Transpose
+from glowviz.compiler.ops import Concat, LogSoftmax, Op, Pad, Slice, Softmax, Split, Tile, Transpose
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.reduce import Reduction
 from glowviz.compiler.passes.merge_transposes import permutation
@@ -97,6 +97,23 @@ def below_slice(edit: Edit, node: Node) -> Rewrite | None:
     return _sunk(build, node, node.op.evolve(x=transpose.op.x, axes=turned), perm, (transpose,))
 
 
+@rule(Split)
+def below_split(edit: Edit, node: Node) -> Rewrite | None:
+    """Split(Transpose(x, p), axis) -> Transpose(part, p) of every part, if one comes to another Transpose so"""
+    found = transposed_operands(edit, node)
+    if found is None:
+        return None
+    if not any(_comes_to_transpose(edit, part) for part in node.results):
+        raise Keep(f"No Transpose follows a part of {named(node)}: turning every part would take"
+                   f" {len(node.results)} of them instead of one.")
+    perm, (transpose,) = found
+    build = edit.build(node)
+    parts = build.add(node.op.evolve(x=transpose.op.x, axis=perm[node.op.axis]), len(node.results))
+    turned = tuple(build.one(Transpose(part, perm=perm)) for part in parts)
+    reason = f"{named(transpose)} {list(perm)} may come after {named(node)}, once for each of its {len(parts)} parts"
+    return Rewrite(turned, reason, (transpose,), continues={node.name: parts[0]})
+
+
 @rule(Tile)
 def below_tile(edit: Edit, node: Node) -> Rewrite | None:
     """Tile(Transpose(x, p), repeats) -> Keep: the Transpose would grow with the tiles"""
@@ -122,6 +139,20 @@ def below_reduce(edit: Edit, node: Node) -> Rewrite | None:
     if left == tuple(range(len(left))):
         return Rewrite(moved, f"{named(node)} can sum the axes where they are before {named(transpose)}", (transpose,))
     return _sunk(edit.build(node), node, moved, left, (transpose,))
+
+
+def _comes_to_transpose(edit: Edit, value: str) -> bool:
+    """A Transpose reads the value, perhaps behind element-wise ops."""
+    for _ in range(8):
+        users = edit.users(value)
+        if len(users) != 1:
+            break
+        if isinstance(users[0].op, Transpose):
+            return True
+        if not isinstance(users[0].op, Elementwise):
+            break
+        value = users[0].name
+    return False
 
 
 def transposed_operands(edit: Edit, node: Node) -> tuple[Perm, tuple[Node, ...]] | None:
@@ -176,9 +207,11 @@ def _sunk(build: Build, node: Node, moved: Op | Any, perm: Perm, transposes: tup
 
 
 @graph_pass(
-    rules=(below_elementwise, below_softmax, below_concat, below_pad, below_slice, below_tile, below_reduce),
+    rules=(
+        below_elementwise, below_softmax, below_concat, below_pad, below_slice, below_split, below_tile, below_reduce,
+    ),
     tolerance=2e-6,
-)
+)  # fmt: skip
 def sink_transposes(graph: Graph) -> Graph:
-    """f(Transpose(x, p)) -> Transpose(f(x), p) for element-wise f, Softmax, Concat, Pad, Slice and reductions."""
+    """f(Transpose(x, p)) -> Transpose(f(x), p) for element-wise f, Softmax, Concat, Pad, Slice, Split, reductions."""
     return apply(graph, sink_transposes.rules)
