@@ -17,6 +17,8 @@ from glowviz.compiler.problem import Problem
 # MNN.expr takes its own type codes; those it has not are computed in int32.
 CODES = {"float32": MNN.expr.float, "int32": MNN.expr.int, "int64": MNN.expr.int, "uint8": MNN.expr.uint8}
 CAST = {"int64": np.int32, "bool": np.int32}
+CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
+"""The converter alone: the package's own script around it installs packages and reports each conversion to its maker."""
 
 
 class Module:
@@ -57,7 +59,7 @@ class Module:
 def _convert(path: str, folder: Path) -> Path:
     target = folder / "model.mnn"
     done = subprocess.run(
-        [sys.executable, "-m", "MNN.tools.mnnconvert", "-f", "ONNX", "--modelFile", path, "--MNNModel", str(target),
+        [sys.executable, "-c", CONVERT, "-f", "ONNX", "--modelFile", path, "--MNNModel", str(target),
          "--bizCode", "MNN"], capture_output=True, text=True, check=False)
     if not target.exists():
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
