@@ -18,7 +18,7 @@ from glowviz.compiler.problem import Problem
 CODES = {"float32": MNN.expr.float, "int32": MNN.expr.int, "int64": MNN.expr.int, "uint8": MNN.expr.uint8}
 CAST = {"int64": np.int32, "bool": np.int32}
 CONVERT = "import sys, _tools; _tools.mnnconvert(sys.argv)"
-"""The converter alone: the package's own script around it installs packages and reports each conversion to its maker."""
+"""The converter alone: the package's own script installs packages and reports conversions."""
 
 
 class Module:
