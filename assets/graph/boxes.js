@@ -3,9 +3,11 @@
 import { drawIcon } from "../core/icons.js";
 import { CHANGE_ICONS } from "./colour.js";
 import { ADDED, CHANGED, FOLDED, FRAME, INPUT, MERGED, OUTPUT, REMOVED, SAME } from "./scene.js";
+import { between } from "./strips.js";
 
 export const SPECK = 0.11, CARD = 0.38;
 const BAR = 4, BADGE = 14;
+const CARDS = 16, RECTANGLES = 600, LOOKED_AT = 4000; // drawn or looked at between two moments at which a frame may end
 
 export function drawFrames(context, scene, view, k, colours) {
   for (const box of scene.frames) {
@@ -18,45 +20,82 @@ export function drawFrames(context, scene, view, k, colours) {
     context.fill();
     context.globalAlpha = 1;
     context.stroke();
-    if (k < CARD) continue;
-    drawIcon(context, "down", scene.x[box] + 8, scene.y[box] + 6, 12, colours.muted);
-    context.font = "600 12px Inter";
-    context.fillStyle = colours.muted;
-    context.fillText(cut(context, scene.title[box], scene.w[box] - 40), scene.x[box] + 24, scene.y[box] + 16);
   }
 }
 
-// Draws the boxes inside `view`; `look` says what colour means, `dim(box)` gives each box's opacity.
-export function drawBoxes(context, scene, view, k, look, colours, marks, { only = null, dim = null, fade = 1 } = {}) {
-  let drawn = 0;
-  for (const box of scene.solid) {
-    if (outside(scene, box, view) || (only && !only.has(box))) continue;
-    drawn += 1;
-    const alpha = (dim ? dim(box) : 1) * (isGhost(scene, box) ? 0.55 : scene.state[box] === ADDED ? fade : 1);
-    if (context.globalAlpha !== alpha) context.globalAlpha = alpha;
-    if (k < CARD) block(context, scene, box, k, look);
-    else whole(context, scene, box, k, look, colours, marks);
+// The fold mark and the name, on a ground of their own: edges run through the frame's upper border.
+export function drawFrameTitles(context, scene, view, k, colours) {
+  if (k < CARD) return;
+  context.font = "600 12px Inter";
+  for (const box of scene.frames) {
+    if (outside(scene, box, view)) continue;
+    const x = scene.x[box], y = scene.y[box];
+    const title = cut(context, scene.title[box], scene.w[box] - 40);
+    context.fillStyle = colours.panel;
+    context.fillRect(x + 5, y + 3, 24 + context.measureText(title).width, 18);
+    drawIcon(context, "down", x + 8, y + 6, 12, colours.muted);
+    context.fillStyle = colours.muted;
+    context.fillText(title, x + 24, y + 16);
+  }
+}
+
+// Draws the boxes inside `view`, some at a time; `look` says what colour means, `dim(box)` gives each box's opacity.
+export function* drawBoxes(context, scene, view, k, look, colours, marks, { only = null, dim = null, fade = 1 } = {}) {
+  const shown = [], near = between(scene.boxStrips, view.top, view.bottom);
+  for (let i = 0; i < near.length; i += 1) {
+    const box = scene.solid[near[i]];
+    if (!outside(scene, box, view) && (!only || only.has(box))) shown.push(box);
+    if (i % LOOKED_AT === LOOKED_AT - 1) yield;
+  }
+  const opacity = (box) => (dim ? dim(box) : 1) * (isGhost(scene, box) ? 0.55 : scene.state[box] === ADDED ? fade : 1);
+  if (k < CARD) yield* blocks(context, scene, shown, k, look, opacity);
+  else {
+    for (let at = 0; at < shown.length; at += 1) {
+      context.globalAlpha = opacity(shown[at]);
+      whole(context, scene, shown[at], k, look, colours, marks);
+      if (at % CARDS === CARDS - 1) yield;
+    }
   }
   context.globalAlpha = 1;
-  return drawn;
+  return shown.length;
+}
+
+// Far away a box is a tinted block with its bar, farther a speck; those of one colour are drawn together.
+function* blocks(context, scene, shown, k, look, opacity) {
+  const speck = k < SPECK;
+  const width = Math.max(BAR, 2 / k);
+  for (const [colour, boxes] of yield* byColour(shown, speck ? look.bar : look.ground)) {
+    yield* rectangles(context, scene, boxes, colour, opacity, 0);
+  }
+  if (speck) return;
+  for (const [colour, boxes] of yield* byColour(shown, look.bar)) yield* rectangles(context, scene, boxes, colour, opacity, width);
+}
+
+function* byColour(boxes, colour) {
+  const groups = new Map();
+  for (let at = 0; at < boxes.length; at += 1) {
+    const key = colour(boxes[at]);
+    const group = groups.get(key);
+    if (group) group.push(boxes[at]); else groups.set(key, [boxes[at]]);
+    if (at % LOOKED_AT === LOOKED_AT - 1) yield;
+  }
+  return groups;
+}
+
+function* rectangles(context, scene, boxes, colour, opacity, width) {
+  context.fillStyle = colour;
+  let alpha = -1;
+  for (let at = 0; at < boxes.length; at += 1) {
+    const box = boxes[at], wanted = opacity(box);
+    if (wanted !== alpha) context.globalAlpha = alpha = wanted;
+    context.fillRect(scene.x[box], scene.y[box], width || scene.w[box], scene.h[box]);
+    if (at % RECTANGLES === RECTANGLES - 1) yield;
+  }
 }
 
 // What is no longer there: removed, or merged into another box (which carries the "2→1").
 function isGhost(scene, box) {
   return scene.state[box] === REMOVED || (scene.state[box] === MERGED && scene.kind[box] === 0 && !scene.badge[box]);
-}
-
-function block(context, scene, box, k, look) {
-  const x = scene.x[box], y = scene.y[box], w = scene.w[box], h = scene.h[box];
-  if (k < SPECK) {
-    context.fillStyle = look.bar(box);
-    context.fillRect(x, y, w, h);
-    return;
-  }
-  context.fillStyle = look.ground(box);
-  context.fillRect(x, y, w, h);
-  context.fillStyle = look.bar(box);
-  context.fillRect(x, y, Math.max(BAR, 2 / k), h);
 }
 
 function whole(context, scene, box, k, look, colours, marks) {

@@ -10,6 +10,7 @@ export class Camera {
     this.k = 1;
     this.width = 1;
     this.height = 1;
+    this.origin = [0, 0];
     this.size = [1, 1];
   }
 
@@ -25,15 +26,15 @@ export class Camera {
   start() {
     const all = Math.min((this.width - 2 * EDGE) / this.size[0], (this.height - 2 * EDGE) / this.size[1]);
     this.k = all >= 1 || all < 0.75 ? 1 : all;
-    this.x = this.size[0] / 2 - this.width / 2 / this.k;
+    this.x = this.origin[0] + this.size[0] / 2 - this.width / 2 / this.k;
     const spare = this.height / this.k - this.size[1];
-    this.y = spare > 0 ? -spare / 2 : -MARGIN / this.k;
+    this.y = this.origin[1] - (spare > 0 ? spare / 2 : MARGIN / this.k);
   }
 
   fit() {
     this.k = Math.min(1, Math.max(this.fitting(), 0.001));
-    this.x = this.size[0] / 2 - this.width / 2 / this.k;
-    this.y = this.size[1] / 2 - this.height / 2 / this.k;
+    this.x = this.origin[0] + this.size[0] / 2 - this.width / 2 / this.k;
+    this.y = this.origin[1] + this.size[1] / 2 - this.height / 2 / this.k;
   }
 
   pan(dx, dy) {
@@ -69,7 +70,15 @@ export class Camera {
 
   limit() {
     const wide = this.width / this.k, high = this.height / this.k;
-    this.x = Math.max(-wide * 0.8, Math.min(this.size[0] - wide * 0.2, this.x));
-    this.y = Math.max(-high * 0.8, Math.min(this.size[1] - high * 0.2, this.y));
+    const [left, top] = this.origin;
+    this.x = Math.max(left - wide * 0.8, Math.min(left + this.size[0] - wide * 0.2, this.x));
+    this.y = Math.max(top - high * 0.8, Math.min(top + this.size[1] - high * 0.2, this.y));
+  }
+
+  // Whether all of the drawing is on screen.
+  get seesAll() {
+    const [left, top] = this.origin;
+    return this.x <= left && this.y <= top && this.x + this.width / this.k >= left + this.size[0]
+      && this.y + this.height / this.k >= top + this.size[1];
   }
 }

@@ -1,11 +1,11 @@
-// One frame: world to screen, back to front, with what is selected on top.
+// One frame: world to screen, back to front, with what is selected on top; in steps, so that a large picture may take several frames.
 
-import { badge, CARD, drawBoxes, drawFrames, drawOutline } from "./boxes.js";
+import { badge, CARD, drawBoxes, drawFrames, drawFrameTitles, drawOutline } from "./boxes.js";
 import { drawEdges, drawPicked, drawStubNames } from "./edges.js";
 import { FRAME } from "./scene.js";
 
-// `area` is {x, y, k, width, height} in CSS px at world point (x, y); returns how many boxes were drawn.
-export function drawScene(context, scene, area, ratio, view) {
+// `area` is {x, y, k, width, height} in CSS px at world point (x, y); yields now and then, returns how many boxes were drawn.
+export function* drawSteps(context, scene, area, ratio, view) {
   const { look, colours, marks, near, only, fade } = view;
   const k = area.k;
   context.setTransform(1, 0, 0, 1, 0, 0);
@@ -17,12 +17,22 @@ export function drawScene(context, scene, area, ratio, view) {
   context.textAlign = "left";
   const window = { left: area.x - 20, top: area.y - 20, right: area.x + area.width / k + 20, bottom: area.y + area.height / k + 20 };
   drawFrames(context, scene, window, k, colours);
-  drawEdges(context, scene, window, k, colours, { only, skip: near && near.edges, alpha: near ? 0.6 : 1 });
+  yield* drawEdges(context, scene, window, k, colours, { only, skip: near && near.edges, alpha: near ? 0.6 : 1 });
+  drawFrameTitles(context, scene, window, k, colours);
   drawStubNames(context, scene, window, k, colours);
   const dim = near ? (box) => (near.boxes.has(box) ? 1 : 0.6) : null;
-  const drawn = drawBoxes(context, scene, window, k, look, colours, marks, { only, dim, fade });
+  const drawn = yield* drawBoxes(context, scene, window, k, look, colours, marks, { only, dim, fade });
   if (near) drawPicked(context, scene, near.edges, k, colours);
   return drawn;
+}
+
+// Takes all steps at once.
+export function drawScene(context, scene, area, ratio, view) {
+  const steps = drawSteps(context, scene, area, ratio, view);
+  for (;;) {
+    const { done, value } = steps.next();
+    if (done) return value;
+  }
 }
 
 // What changes with every mouse move: hovered and selected outlines, drawn over the frame or the cached picture.

@@ -1,39 +1,56 @@
 // Edges as thin lines along their routes; long ones as stubs at both ends; the selection's own ones heavier.
 
-import { REMOVED, ADDED } from "./scene.js";
+import { REMOVED } from "./scene.js";
+import { between } from "./strips.js";
 
 const STUB = 14;
 const ARROW = 4;
+const BATCH = 250, LOOKED_AT = 4000; // drawn or looked at between two moments at which a frame may end
 
-// Draws what lies inside `view` (world rectangle) at zoom k; `skip` holds edges drawn later on top.
-export function drawEdges(context, scene, view, k, colours, { only = null, skip = null, alpha = 1 } = {}) {
+// Draws what lies inside `view` (world rectangle) at zoom k, some at a time; `skip` holds edges drawn later on top.
+export function* drawEdges(context, scene, view, k, colours, { only = null, skip = null, alpha = 1 } = {}) {
   const edges = scene.edges;
   if (k < 0.03 && edges.count > 5000) return;
-  const plain = new Path2D(), dashed = new Path2D(), fresh = new Path2D(), arrows = new Path2D();
   const detailed = k >= 0.3;
   const least = 1.5 / k;
-  for (let edge = 0; edge < edges.count; edge += 1) {
+  let batch = newBatch(), looked = 0;
+  for (const edge of between(scene.edgeStrips, view.top, view.bottom)) {
     const at = edge * 4;
+    looked += 1;
+    if (looked % LOOKED_AT === 0) yield;
     if (edges.bounds[at] > view.right || edges.bounds[at + 2] < view.left) continue;
     if (edges.bounds[at + 1] > view.bottom || edges.bounds[at + 3] < view.top) continue;
     if (!detailed && edges.bounds[at + 3] - edges.bounds[at + 1] < least && edges.bounds[at + 2] - edges.bounds[at] < least) continue;
     if (only && !(only.has(edges.from[edge]) && only.has(edges.to[edge]))) continue;
     if (skip && skip.has(edge)) continue;
-    const path = edges.state[edge] === REMOVED ? dashed : edges.state[edge] === ADDED ? fresh : plain;
-    trace(path, edges, edge, detailed);
-    if (detailed) arrow(arrows, edges, edge);
+    trace(edges.state[edge] === REMOVED ? batch.dashed : batch.plain, edges, edge, detailed);
+    if (detailed) arrow(batch.arrows, edges, edge);
+    batch.size += 1;
+    if (batch.size >= BATCH) {
+      strokeBatch(context, batch, k, colours, alpha, detailed);
+      batch = newBatch();
+      yield;
+    }
   }
+  strokeBatch(context, batch, k, colours, alpha, detailed);
+}
+
+function newBatch() {
+  return { plain: new Path2D(), dashed: new Path2D(), arrows: new Path2D(), size: 0 };
+}
+
+function strokeBatch(context, batch, k, colours, alpha, detailed) {
+  if (!batch.size) return;
   context.globalAlpha = alpha * (detailed ? 1 : 0.6);
   context.lineWidth = 1 / k;
   context.strokeStyle = context.fillStyle = colours.control;
-  context.stroke(plain);
-  context.stroke(fresh);
+  context.stroke(batch.plain);
   context.setLineDash([4, 3]);
   context.globalAlpha = alpha * 0.6;
-  context.stroke(dashed);
+  context.stroke(batch.dashed);
   context.setLineDash([]);
   context.globalAlpha = alpha;
-  context.fill(arrows);
+  context.fill(batch.arrows);
   context.globalAlpha = 1;
 }
 
@@ -57,7 +74,7 @@ export function drawStubNames(context, scene, view, k, colours) {
   context.font = "400 11px Inter";
   context.fillStyle = colours.muted;
   context.textAlign = "left";
-  for (let edge = 0; edge < edges.count; edge += 1) {
+  for (const edge of between(scene.edgeStrips, view.top, view.bottom)) {
     if (!edges.stub[edge]) continue;
     const x = edges.points[2 * edges.start[edge + 1] - 2], y = edges.points[2 * edges.start[edge + 1] - 1] - STUB;
     if (x < view.left || x > view.right || y < view.top || y > view.bottom) continue;

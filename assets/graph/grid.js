@@ -5,12 +5,13 @@ import { FRAME } from "./scene.js";
 const CELL = 128;
 
 export function buildGrid(scene) {
+  const [left, top] = scene.origin;
   const columns = Math.max(1, Math.ceil((scene.size[0] + 1) / CELL));
   const cells = new Map();
   const put = (box, header) => {
     const bottom = header ? Math.min(scene.y[box] + 24, scene.y[box] + scene.h[box]) : scene.y[box] + scene.h[box];
-    for (let row = Math.floor(scene.y[box] / CELL); row <= Math.floor(bottom / CELL); row += 1) {
-      for (let column = Math.floor(scene.x[box] / CELL); column <= Math.floor((scene.x[box] + scene.w[box]) / CELL); column += 1) {
+    for (let row = Math.floor((scene.y[box] - top) / CELL); row <= Math.floor((bottom - top) / CELL); row += 1) {
+      for (let column = Math.floor((scene.x[box] - left) / CELL); column <= Math.floor((scene.x[box] + scene.w[box] - left) / CELL); column += 1) {
         const key = row * columns + column;
         if (!cells.has(key)) cells.set(key, []);
         cells.get(key).push(box);
@@ -25,7 +26,7 @@ export function buildGrid(scene) {
 
 // The innermost box at world point (x, y), or -1.
 export function hit(grid, scene, x, y) {
-  const list = grid.cells.get(Math.floor(y / CELL) * grid.columns + Math.floor(x / CELL)) || [];
+  const list = grid.cells.get(Math.floor((y - scene.origin[1]) / CELL) * grid.columns + Math.floor((x - scene.origin[0]) / CELL)) || [];
   for (let i = list.length - 1; i >= 0; i -= 1) {
     const box = list[i];
     const height = scene.kind[box] === FRAME ? 24 : scene.h[box];

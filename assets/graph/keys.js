@@ -2,7 +2,7 @@
 
 import { bind } from "../core/keys.js";
 import { state, update } from "../core/state.js";
-import { changedBoxes } from "./scene.js";
+import { changedBoxes, selectable } from "./scene.js";
 import { step } from "./walk.js";
 
 const GROUP = "Graph";
@@ -26,7 +26,7 @@ export function graphKeys(view) {
 function walk(view, key) {
   const box = step(view.scene, view.selectedBox(), key);
   if (box < 0) return;
-  view.select(view.scene.name[box]);
+  view.select(selectable(view.scene, box));
 }
 
 function zoom(view, factor) {
@@ -47,5 +47,5 @@ export function change(view, direction) {
   if (!list.length) return;
   const selected = list.indexOf(view.selectedBox());
   const next = selected < 0 ? (direction > 0 ? 0 : list.length - 1) : (selected + direction + list.length) % list.length;
-  view.select(view.scene.name[list[next]]);
+  view.select(selectable(view.scene, list[next]));
 }

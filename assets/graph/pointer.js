@@ -1,5 +1,7 @@
 // Mouse, wheel and touch on the canvas: drag moves, wheel zooms, click selects, double click unfolds.
 
+import { selectable } from "./scene.js";
+
 const DRAG = 4;
 
 export function pointer(view) {
@@ -86,7 +88,7 @@ function click(view, event) {
   const { scene } = view;
   const chevron = scene.kind[box] === 1 ? x > scene.x[box] + scene.w[box] - 22 : scene.kind[box] === 2 && x < scene.x[box] + 22;
   if (chevron) view.unfold(box);
-  else view.select(scene.name[box]);
+  else view.select(selectable(scene, box));
 }
 
 function pinched(view, touches, before) {

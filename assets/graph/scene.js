@@ -1,5 +1,7 @@
 // A scene payload turned into typed arrays, neighbour lists and name look-ups that drawing and walking need.
 
+import { buildStrips } from "./strips.js";
+
 export const NODE = 0, FOLDED = 1, FRAME = 2, INPUT = 3, OUTPUT = 4;
 export const SAME = 0, ADDED = 1, REMOVED = 2, CHANGED = 3, MERGED = 4;
 
@@ -9,6 +11,7 @@ export function buildScene(payload) {
   const scene = {
     payload,
     snapshot: payload.snapshot,
+    origin: payload.origin || [0, 0],
     size: payload.size,
     count: boxes.name.length,
     ...pick(boxes, ["name", "title", "detail", "op", "badge"]),
@@ -26,6 +29,9 @@ export function buildScene(payload) {
   scene.frames = scene.rowOrder.filter((box) => scene.kind[box] === FRAME);
   scene.solid = scene.rowOrder.filter((box) => scene.kind[box] !== FRAME);
   scene.byName = names(scene, payload.members || {});
+  scene.stands = standsFor(scene, payload.members || {});
+  scene.boxStrips = buildStrips(scene.solid.length, (i) => scene.y[scene.solid[i]], (i) => scene.y[scene.solid[i]] + scene.h[scene.solid[i]]);
+  scene.edgeStrips = buildStrips(scene.edges.count, (edge) => scene.edges.bounds[edge * 4 + 1], (edge) => scene.edges.bounds[edge * 4 + 3]);
   [scene.outStart, scene.outEdge] = adjacency(scene.count, scene.edges.from);
   [scene.inStart, scene.inEdge] = adjacency(scene.count, scene.edges.to);
   return scene;
@@ -40,6 +46,25 @@ function names(scene, members) {
   for (const [box, inner] of Object.entries(members)) for (const name of inner) byName.set(name, Number(box));
   for (let box = 0; box < scene.count; box += 1) byName.set(scene.name[box], box);
   return byName;
+}
+
+// Instruction boxes stand for the one value that they compute: that is what a click selects.
+function standsFor(scene, members) {
+  const stands = new Map();
+  for (const [box, inner] of Object.entries(members)) if (scene.kind[box] === NODE && inner.length === 1) stands.set(Number(box), inner[0]);
+  return stands;
+}
+
+// The name that selecting a box selects everywhere.
+export function selectable(scene, box) {
+  return scene.stands.get(box) ?? scene.name[box];
+}
+
+// The frames around a box, outermost first.
+export function framesAround(scene, box) {
+  const found = [];
+  for (let frame = scene.parent[box]; frame >= 0; frame = scene.parent[frame]) found.unshift(frame);
+  return found;
 }
 
 function buildEdges(edges) {

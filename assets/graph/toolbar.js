@@ -35,7 +35,7 @@ export function toolbar(view) {
     show: (scene, look, colours) => {
       const changed = [...scene.solid].filter((box) => scene.kind[box] === 1 && scene.changed[box] > 0);
       replace(legend, look.missing ? el("span.muted", {}, look.missing) : look.entries.map((entry) => legendEntry(entry, colours)));
-      replace(chips, crumbs(scene), scene.hidden.map((one) => hiddenChip(one)), unfoldChanged(scene, changed), folded());
+      replace(chips, scene.hidden.map((one) => hiddenChip(one)), unfoldChanged(scene, changed), folded());
     },
   };
 }
@@ -54,11 +54,6 @@ function legendEntry(entry, colours) {
   const sign = icon(entry.icon, 12);
   sign.style.color = entry.colour;
   return el(`span.entry${entry.faint ? ".faint" : ""}`, {}, sign, entry.label);
-}
-
-function crumbs(scene) {
-  const trail = scene.payload.breadcrumb || [];
-  return trail.length > 1 ? el("span.chip", {}, trail.join(" / ")) : null;
 }
 
 function hiddenChip({ what, count }) {

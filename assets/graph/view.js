@@ -6,17 +6,20 @@ import { state, subscribe, update } from "../core/state.js";
 import { Bitmap } from "./bitmap.js";
 import { Camera } from "./camera.js";
 import { colouring } from "./colour.js";
-import { drawOver, drawScene } from "./draw.js";
+import { crumbs } from "./crumbs.js";
+import { drawOver, drawScene, drawSteps } from "./draw.js";
 import { buildGrid, hit } from "./grid.js";
 import { Minimap } from "./minimap.js";
 import { forgetPalette, palette } from "./palette.js";
 import { pointer } from "./pointer.js";
-import { buildScene, neighbourhood } from "./scene.js";
+import { buildScene, neighbourhood, selectable } from "./scene.js";
+import { countBetween } from "./strips.js";
 import { Stats } from "./stats.js";
 import { toolbar } from "./toolbar.js";
 import { sceneAddress } from "./source.js";
 
-const MANY = 2500;        // above this many boxes in sight, moving shifts a cached picture
+const MANY = 160;         // above this many boxes in sight, moving shifts a cached picture
+const SLICE = 2.5;        // ms of a frame spent on the next picture
 const SETTLE = 110;       // ms without movement before the picture is drawn sharp again
 const FADE = 160;
 const GESTURE = 1000;     // ms; moves closer together than this are one step of the browser's history
@@ -54,7 +57,8 @@ export class GraphView {
     this.cover = el("div.cover");
     this.live = el("div.sr", { "aria-live": "polite" });
     this.bar = toolbar(this);
-    this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.bar.chips, this.cover);
+    this.trail = el("nav.crumbs", { "aria-label": "Where the selection is" });
+    this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.trail, this.bar.chips, this.cover);
     replace(this.element, this.bar.element, this.stage, this.live);
     this.minimap = new Minimap(this.corner, (x, y) => { this.camera.centre(x, y); this.moved(); });
     this.observer = new ResizeObserver(() => this.resize());
@@ -95,7 +99,9 @@ export class GraphView {
     this.scene = buildScene(payload);
     this.grid = buildGrid(this.scene);
     this.hovered = -1;
+    this.camera.origin = this.scene.origin;
     this.camera.size = [Math.max(1, payload.size[0]), Math.max(1, payload.size[1])];
+    this.bitmap.drop(true);
     replace(this.cover, this.scene.count ? null : empty("This state has no nodes."));
     const { camera } = state();
     if (camera && camera !== this.written) this.lookAt(camera);
@@ -122,13 +128,14 @@ export class GraphView {
   }
 
   place(box) {
-    return { name: this.scene.name[box], x: this.scene.x[box] - this.camera.x, y: this.scene.y[box] - this.camera.y };
+    const middle = this.scene.x[box] + this.scene.w[box] / 2;
+    return { name: selectable(this.scene, box), x: middle - this.camera.x, y: this.scene.y[box] - this.camera.y };
   }
 
   keep(anchor) {
     const box = this.scene.byName.get(anchor.name);
     if (box === undefined) return Boolean(this.scene.count) && this.camera.fitting() < 1;
-    this.camera.x = this.scene.x[box] - anchor.x;
+    this.camera.x = this.scene.x[box] + this.scene.w[box] / 2 - anchor.x;
     this.camera.y = this.scene.y[box] - anchor.y;
     return true;
   }
@@ -165,6 +172,7 @@ export class GraphView {
       this.camera.reveal(this.scene.x[box], this.scene.y[box], this.scene.w[box], Math.min(this.scene.h[box], 60));
     }
     this.live.textContent = box >= 0 ? this.spoken(box) : "";
+    crumbs(this, box);
     this.redraw();
   }
 
@@ -172,12 +180,6 @@ export class GraphView {
     const name = state().selected;
     const box = this.scene && name !== null ? this.scene.byName.get(name) : undefined;
     return box === undefined ? -1 : box;
-  }
-
-  // A map of what is wholly on screen would only cover it.
-  allInSight() {
-    const { x, y, k, width, height, size } = this.camera;
-    return x <= 0 && y <= 0 && x + width / k >= size[0] && y + height / k >= size[1];
   }
 
   inSight(box) {
@@ -218,7 +220,7 @@ export class GraphView {
     this.canvas.style.height = `${place.height}px`;
     if (!this.scene) { this.blank(); return; }
     if (first) this.camera.start(); else this.camera.x -= shift;
-    this.bitmap.drop();
+    this.bitmap.drop(true);
     this.paint();
   }
 
@@ -283,23 +285,36 @@ export class GraphView {
     this.waiting = requestAnimationFrame(() => { this.waiting = 0; this.paint(); });
   }
 
+  // How many boxes the camera may see, at most.
+  inView() {
+    const { y, k, height } = this.camera;
+    return countBetween(this.scene.boxStrips, y, y + height / k);
+  }
+
   paint() {
     if (!this.scene || !this.look) return;
     const begin = performance.now();
     const colours = palette();
     const view = { look: this.look, colours, marks: this.marks, near: this.near, only: this.only, fade: this.fade };
-    const draw = (context, area, ratio) => drawScene(context, this.scene, area, ratio, view);
-    if (this.stats.drawn > MANY || this.scene.count > MANY) {
-      if (!this.bitmap.covers(this.camera)) this.stats.drawn = this.bitmap.take(this.camera, this.ratio, draw);
-      this.bitmap.show(this.context, this.camera, this.ratio, colours.canvas);
-    } else this.stats.drawn = draw(this.context, this.camera, this.ratio);
+    if (this.inView() > MANY) this.paintMany(view);
+    else this.stats.drawn = drawScene(this.context, this.scene, this.camera, this.ratio, view);
     drawOver(this.context, this.scene, this.camera, this.ratio, {
       look: this.look, colours, selected: this.selectedBox(), hovered: this.hovered, problem: this.scene.byName.get(this.scene.payload.problem) ?? -1,
     });
     this.minimap.show(this.camera, colours, this.ratio);
-    this.corner.hidden = this.allInSight();
+    this.corner.hidden = this.camera.seesAll; // a map of what is wholly on screen would only cover it
     this.bar.zoom(this.camera.k);
     this.stats.frame(performance.now() - begin);
+  }
+
+  // Shows the last picture at once, and the next one as soon as some frames have drawn it; the first is waited for.
+  paintMany(view) {
+    const steps = (context, area, ratio) => drawSteps(context, this.scene, area, ratio, view);
+    if (!this.bitmap.covers(this.camera) && !this.bitmap.awaits(this.camera)) this.bitmap.begin(this.camera, this.ratio, steps);
+    this.bitmap.advance(this.bitmap.area ? SLICE : Infinity);
+    this.stats.drawn = this.bitmap.drawn;
+    this.bitmap.show(this.context, this.camera, this.ratio, view.colours.canvas, this.minimap.whole);
+    if (this.bitmap.work) this.request();
   }
 
   spoken(box) {

@@ -9,7 +9,7 @@ export function coach() {
   if (document.querySelector(".coach") || seen()) return;
   const line = el("div.coach", { role: "note" }, el("kbd", {}, "n"), " next pass · click a box · ", el("kbd", {}, "?"), " keys",
     el("button.bare", { type: "button", "aria-label": "Do not show again", onclick: () => done() }, icon("cross", 12)));
-  document.body.append(line);
+  (document.querySelector(".stage") || document.body).append(line); // on the canvas, so that it covers no table of the dock
   const unbind = bind("Escape", { run: () => done() });
   function done() {
     line.remove();

@@ -291,7 +291,15 @@ def _opened(parts: Parts) -> Parts:
 
 def _section(group: list[Fold | str], number: int, level: int) -> Fold:
     head = group[0].name if isinstance(group[0], Fold) else group[0]
-    return Fold(f"fold:section{level}:{head}", f"Section {number}", list(group))
+    return Fold(f"fold:section{level}:{head}", _section_title(group, number), list(group))
+
+
+def _section_title(group: Sequence[Fold | str], number: int) -> str:
+    """What is in a section where it is all the same; else its number."""
+    titles = list(dict.fromkeys(part.title if isinstance(part, Fold) else "" for part in group))
+    if len(titles) == 1 and titles[0]:
+        return f"{titles[0]} ×{len(group)}"
+    return f"Section {number}"
 
 
 # scopes ----------------------------------------------------------------------------------------

@@ -14,11 +14,13 @@ from glowviz.app.boxes import NARROWEST, ROOT, Box, Picture, box_size
 from glowviz.app.text_width import text_width
 from glowviz.layouts import Placed, Point, Route, Stub, place
 
-HEADER, PADDING = 26, 16
-"""px of a frame's title strip, and around what is inside."""
+HEADER, PADDING, WAY_OUT = 26, 16, 10
+"""px of a frame's title strip, around what is inside, and below the place where edges leave."""
 ENTRY, EXIT = "\x1fin", "\x1fout"
 """Two places of no height in every frame, where edges pass its border."""
 PORT = 12
+MOST_UNEVEN = 120
+"""px that a frame may be wider than what is inside, so that edges run straight on through its middle."""
 Piece = tuple[str, str]
 
 
@@ -187,11 +189,18 @@ def _axis(placed: Placed) -> float:
 def _frame_size(frame: Box, placed: Placed, previous: Drawing | None, name: str) -> tuple[float, float]:
     axis = _axis(placed)
     title = 48 + text_width(frame.title, 12, bold=True)
-    width = max(2 * (max(axis, placed.width - axis) + PADDING), title, NARROWEST)
-    height = HEADER + placed.height + PADDING
+    tight = placed.width + 2 * PADDING
+    even = 2 * max(axis, placed.width - axis) + 2 * PADDING
+    width = max(even if even - tight <= MOST_UNEVEN else tight, title, NARROWEST)
+    height = HEADER + placed.height + (WAY_OUT if EXIT in placed.x else PADDING)
     if previous is not None and name in previous.levels:
         height = max(height, previous.sizes[name][1])  # what is below a frame stays when the frame has less inside
     return float(2 * ceil(width / 2)), float(ceil(height))
+
+
+def _inset(placed: Placed, width: float) -> float:
+    """How far from a frame's left border its drawing begins, px: its axis in the middle where that has room."""
+    return min(max(width / 2 - _axis(placed), PADDING), max(PADDING, width - PADDING - placed.width))
 
 
 def _absolute(
@@ -207,7 +216,7 @@ def _absolute(
             if name not in (ENTRY, EXIT):
                 x[name], y[name] = level.x[name] + left, level.y[name] + top
             if name in placed:
-                origin[name] = x[name] + sizes[name][0] / 2 - _axis(placed[name]), y[name] + HEADER
+                origin[name] = x[name] + _inset(placed[name], sizes[name][0]), y[name] + HEADER
     routes = {edge: _route(chain, placed, origin) for edge, chain in chains.items()}
     return Drawing(x, y, sizes, routes, placed)
 
