@@ -151,7 +151,7 @@ class Cells(Draft):
             level([])
 
     def fold(
-        self, extents: Sequence[int], first: list[Value], step: Callable[[list[Index], list[Value]], list[Value]]
+        self, extents: Sequence[Index], first: list[Value], step: Callable[[list[Index], list[Value]], list[Value]]
     ) -> list[Value]:
         """Values carried through loops inside a tile: `step(places, values)` gives the next values."""
 
@@ -162,7 +162,7 @@ class Cells(Draft):
                 loop.next = level([*places, loop.index], loop.carry)
             return loop.results
 
-        return first if 0 in extents else level([], first)
+        return first if any(isinstance(n, int) and n == 0 for n in extents) else level([], first)
 
     # -- parts of bodies -----------------------------------------------------------------------------
     def copy_all(self, goal: Tensor, source: Tensor) -> None:
