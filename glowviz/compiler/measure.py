@@ -11,6 +11,7 @@ import orjson
 from glowviz.compiler.backends.base import Executable
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.interpreter import Memo, run_graph
+from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.run_facts import record_account, record_runs, record_times, whole_runs
 from glowviz.compiler.validate import difference, differences, inputs_of
@@ -68,11 +69,9 @@ def record_errors(recorder: Recorder, executable: Executable, steps: Steps) -> N
 def _too_big(graph: Graph) -> str:
     """Why errors are not measured for this graph; empty where they are."""
     types = [t for node in graph for t in node.types]
-    if not all(getattr(t, "static", False) for t in types):
-        return "not measured: a size is only known when the model runs"
     if any(node.kind == "Opaque" for node in graph):
         return "not measured: the model has operators that only can be looked at"
-    flops = sum(node.op.work(tuple(graph.type(o) for o in node.op.operands), node.types).flops for node in graph)
+    flops = sum(work_of(node, graph)[0] for node in graph)
     if flops > MOST_FLOPS:
         return f"not measured: {flops / 1e9:.0f} GFLOP would take the interpreter too long"
     size = sum(t.bytes for t in types)
@@ -95,7 +94,7 @@ def _record_code_values(
         for buffer, array in made.items():
             name = instr.value if buffer == instr.outs[0] else value_of.get(buffer, buffer)
             known = reference.get(name)
-            same = known is not None and known.shape == array.shape
+            same = isinstance(known, np.ndarray) and known.shape == getattr(array, "shape", None)
             error = difference(name, known, array).relative if same and known is not None else None
             rows.append(_statistics(snapshot, name, array, error))
 
@@ -104,9 +103,9 @@ def _record_code_values(
     recorder.insert("statistics", (row for row in rows if row is not None))
 
 
-def _statistics(snapshot: int, name: str, array: np.ndarray, error: float | None) -> tuple[Any, ...] | None:
+def _statistics(snapshot: int, name: str, array: Any, error: float | None) -> tuple[Any, ...] | None:
     """One row of the table; None for what has no numbers."""
-    if array.dtype.kind not in "fiub" or not array.size:
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or not array.size:
         return None
     flat = array.reshape(-1).astype(np.float64, copy=False)
     finite = flat[np.isfinite(flat)] if array.dtype.kind == "f" else flat

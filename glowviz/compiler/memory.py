@@ -162,9 +162,9 @@ def plan_memory(program: Program, *, alignment: int = ALIGNMENT, seconds: float 
     """The program with an address on every buffer, and the plan that says why they do not collide.
 
     Weights are laid out in execution order, so that the next panel can be prefetched; inputs, outputs and
-    states keep their own place; activations and scratch share one arena by lifetime.
+    states keep their own place; activations and scratch share one arena by lifetime. Held buffers have no place.
     """
-    lives = lifetimes(program)
+    lives = {name: life for name, life in lifetimes(program).items() if not program.buffers[name].held}
     placements = _fixed(program, alignment)
     moving = [program.buffers[name] for name in lives]
     births = [lives[b.name][0] for b in moving]
@@ -205,7 +205,7 @@ def _fixed(program: Program, alignment: int) -> dict[str, Placement]:
     placements: dict[str, Placement] = {}
     for buffer in _in_order_of_use(program):
         arena = ARENA_OF.get(buffer.kind)
-        if arena is None:
+        if arena is None or buffer.held:
             continue
         offset = ends.get(arena, 0)
         placements[buffer.name] = Placement(buffer.name, arena, offset, buffer.bytes, 0, len(program.body))

@@ -46,6 +46,7 @@ class Buffer:
     """A memory region. A `view` is part of its `base`, `offset` bytes behind its start; only it has a base.
 
     `address` is the offset in the arena of its class (weights, state, activations) once memory is planned.
+    A held buffer has no place in any arena; alloc and dealloc still mark its life.
     With a halo, the two spatial dims (axes 2 and 3 of the logical shape) are physically larger.
     """
 
@@ -71,7 +72,15 @@ class Buffer:
         return tuple(shape)
 
     @property
+    def held(self) -> bool:
+        """Its content lies outside every arena: only a run knows its size, or it is a list, an optional or strings."""
+        return self.type.held
+
+    @property
     def bytes(self) -> int:
+        """Bytes in its arena, halo included; 0 for what is held outside."""
+        if self.held:
+            return 0
         return prod(self.physical) * self.type.dtype.itemsize
 
     def evolve(self, **changes: Any) -> Buffer:
@@ -179,6 +188,10 @@ class Program:
             total += buffer.offset
             buffer = self.buffers[buffer.base]
         return total
+
+    def touches_held(self, instr: Instr) -> bool:
+        """Some content of the instruction lies outside every arena, so that no machine code can reach it."""
+        return any(self.buffers[name].held for name in instr.touched)
 
     def of_kind(self, *kinds: BufferKind) -> Iterator[Buffer]:
         return (b for b in self.buffers.values() if b.kind in kinds)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from glowviz.compiler.problem import Problem, told
-from glowviz.compiler.types import Dim, Symbol, Type
+from glowviz.compiler.types import Dim, Outside, Symbol, Type
 
 LARGEST = 1 << 40
 """Bytes of one value from which on a shape is taken for nonsense (1 TiB)."""
@@ -127,7 +127,7 @@ def _given(
 
 
 def _refuse_open(inputs: Mapping[str, Type], bound: Mapping[str, Type]) -> None:
-    unranked = [name for name, type_ in bound.items() if type_.shape is None]
+    unranked = [name for name, type_ in bound.items() if type_.shape is None and not isinstance(type_, Outside)]
     if unranked:
         raise ShapeProblem(
             f"The file does not say the shape of input {told(unranked[0])}", "", "its whole shape",

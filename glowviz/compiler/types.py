@@ -19,7 +19,9 @@ ELEMENTS: dict[str, np.dtype] = {
         "bool": np.bool_, "c64": np.complex64, "c128": np.complex128,
         "f8e4m3fn": ml_dtypes.float8_e4m3fn, "f8e4m3fnuz": ml_dtypes.float8_e4m3fnuz,
         "f8e5m2": ml_dtypes.float8_e5m2, "f8e5m2fnuz": ml_dtypes.float8_e5m2fnuz,
-        "i4": ml_dtypes.int4, "u4": ml_dtypes.uint4, "string": np.object_,
+        "f8e8m0": ml_dtypes.float8_e8m0fnu, "f4e2m1": ml_dtypes.float4_e2m1fn,
+        "f6e2m3": ml_dtypes.float6_e2m3fn, "f6e3m2": ml_dtypes.float6_e3m2fn,
+        "i4": ml_dtypes.int4, "u4": ml_dtypes.uint4, "i2": ml_dtypes.int2, "u2": ml_dtypes.uint2, "string": np.object_,
     }.items()
 }
 ELEMENT_OF = {dtype: name for name, dtype in ELEMENTS.items()}
@@ -29,6 +31,10 @@ INTEGERS = frozenset({"i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64"})
 
 class TypeProblem(ValueError):
     """A type that cannot be, or an operation on one that has no meaning; the text is for the user."""
+
+
+class KnownAtRunTime(TypeProblem):
+    """A size that follows from contents which nobody knows before the model runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +186,11 @@ class Type:
         return True
 
     @property
+    def held(self) -> bool:
+        """Values of this type lie outside every arena: their size is known only at run time, or they are no numbers."""
+        return not self.static or self.elem == "string"
+
+    @property
     def dims(self) -> tuple[int, ...]:
         """The shape as plain numbers; an unbound dimension is an error that names it."""
         if self.shape is None:
@@ -206,7 +217,9 @@ class Type:
 
     @property
     def bytes(self) -> int:
-        """Bytes in memory, padding of the order included (halo belongs to the buffer)."""
+        """Bytes in memory, padding of the order included (halo belongs to the buffer); 0 for what is held outside."""
+        if self.held:
+            return 0
         return prod(self.physical) * self.dtype.itemsize
 
     @property
@@ -253,24 +266,62 @@ def format_quant(quant: Quant) -> str:
     return f"(axis={quant.axis}{block}, scale={scale}, zero={zero})"
 
 
-@dataclass(frozen=True, slots=True)
-class SequenceType:
-    """A list of tensors of one type; lives outside the arena."""
+class Outside(Type):
+    """What is no tensor: it holds values of type `item` and answers like a tensor whose shape is not known.
 
+    So a pass that asks `static` before it computes with a shape needs to know nothing of sequences and optionals.
+    """
+
+    __slots__ = ("item",)
+    __match_args__ = ("item",)  # type: ignore[assignment]  # a pattern asks for the item alone
+    word = ""
     item: Type
 
+    def __init__(self, item: Type) -> None:
+        for name, value in (("item", item), ("elem", item.elem), ("shape", None), ("quant", None), ("order", None)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def is_float(self) -> bool:
+        return False
+
+    def with_shape(self, shape: tuple[Dim, ...] | None) -> Type:
+        return self
+
+    def with_elem(self, elem: str) -> Type:
+        return type(self)(self.item.with_elem(elem))
+
+    def with_order(self, order: Order | None) -> Type:
+        return self
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is type(self) and self.item == other.item  # type: ignore[attr-defined]  # one class
+
+    def __hash__(self) -> int:
+        return hash((self.word, self.item))
+
+    def __reduce__(self) -> tuple[type[Outside], tuple[Type]]:
+        return type(self), (self.item,)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.item!r})"
+
     def __str__(self) -> str:
-        return f"seq({self.item})"
+        return f"{self.word}({self.item})"
 
 
-@dataclass(frozen=True, slots=True)
-class OptionalType:
-    """A value or nothing; lives outside the arena."""
+class SequenceType(Outside):
+    """A list of tensors of one type."""
 
-    item: Type | SequenceType
+    __slots__ = ()
+    word = "seq"
 
-    def __str__(self) -> str:
-        return f"optional({self.item})"
+
+class OptionalType(Outside):
+    """A value or nothing."""
+
+    __slots__ = ()
+    word = "optional"
 
 
 def of_array(array: np.ndarray) -> Type:

@@ -123,8 +123,16 @@ def differences(before: Arrays, after: Arrays) -> Difference:
     return Difference(tuple(difference(name, before[name], after[name]) for name in before))
 
 
-def difference(public: str, before: np.ndarray, after: np.ndarray) -> OutputDifference:
-    """One array against another; NaN equals NaN and an infinity equals itself."""
+def difference(public: str, before: Any, after: Any) -> OutputDifference:
+    """One content against another; NaN equals NaN and an infinity equals itself, strings are equal or not."""
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        items = [difference(public, *pair) for pair in zip(before, after, strict=True)]
+        return max(items, key=lambda o: (o.relative, o.unequal), default=OutputDifference(public, 0.0, 0.0, (), 0))
+    if not (isinstance(before, np.ndarray) and isinstance(after, np.ndarray)):
+        return OutputDifference(public, *((0.0, 0.0, (), 0) if before is after else (np.inf, 0.0, (), 1)))
+    if before.shape == after.shape and before.dtype == object:
+        unequal = int((before != after).sum())
+        return OutputDifference(public, np.inf if unequal else 0.0, 0.0, (), unequal)
     if before.shape != after.shape:
         return OutputDifference(public, np.inf, 0.0, (), max(before.size, after.size))
     if not before.size:

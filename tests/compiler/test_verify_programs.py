@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,18 @@ import pytest
 from glowviz.compiler.graph import Payload
 from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.ops import Add, Conv, TopK
-from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, MemoryPlan, Placement, Program, View
+from glowviz.compiler.program import Alloc, Buffer, Dealloc, Halo, Instr, MemoryPlan, Placement, Program, View
 from glowviz.compiler.text import parse_program
-from glowviz.compiler.types import Type
-from glowviz.compiler.verify import VerifyProblem, programs, verify_plan, verify_program
+from glowviz.compiler.types import Symbol, Type, channels_last
+from glowviz.compiler.verify import VerifyProblem, plans, programs, verify_plan, verify_program
 from tests.compiler.broken import Broken, mutants, refusal, sentences, unnoticed
 
 F4 = Type("f32", (4,))
 NAME = "Every buffer is kept under its name."
 WEIGHT = "A weight has contents of its type; only weights and states have contents."
-VIEW = "A view lies inside its base, begins at a whole element, and its base is a buffer."
+HELD = "A held buffer has no halo and no memory order."
+BYTES = "A view is no held buffer and of none."
+VIEW = "It lies inside its base, begins at a whole element, and its base is a buffer."
 CHAIN = "Views of views end at memory."
 DECLARED = "A statement names declared buffers."
 ALLOCATED = "Only activations and scratch are allocated, each once, and each is deallocated once, after its alloc."
@@ -81,6 +84,13 @@ CASES = [
     Broken(VIEW, "view %v is of %q, which is no buffer", text(f"view %v: f32[1] of %q at +0x0\n{RELU}")),
     Broken(VIEW, "%v is a view without a base", plus({"v": Buffer("v", F4, "view")})),
     Broken(VIEW, "%v is a activation with a base", plus({"v": Buffer("v", F4, "activation", base="x")})),
+    Broken(HELD, "%a is held outside the arenas and has a halo", plus({
+        "a": Buffer("a", Type("f32", (1, 1, 4, Symbol("n"))), "activation", halo=Halo(1, 1, 1, 1))})),
+    Broken(HELD, "%a is held outside the arenas and has a memory order", plus({
+        "a": Buffer("a", Type("f32", (1, 1, 4, Symbol("n")), order=channels_last(4)), "activation")})),
+    Broken(BYTES, "view %v is of %x, and %v is held", text(f"view %v: f32[n] of %x at +0x0\n{RELU}")),
+    Broken(BYTES, "view %v is of %s, and %s is held", text(
+        f"alloc %s: seq(f32[4])\nview %v: f32[4] of %s at +0x0\n{RELU}\ndealloc %s")),
     Broken(CHAIN, "view %v is of itself", text(f"view %v: f32[4] of %v at +0x0\n{RELU}")),
     Broken(CHAIN, "is of itself", text(f"view %v: f32[4] of %u at +0x0\nview %u: f32[4] of %v at +0x0\n{RELU}")),
     Broken(DECLARED, "%q is not declared. In statement 0 of", plus({}, Alloc("q"))),
@@ -134,6 +144,7 @@ CASES = [
     Broken(INPUTS, "input %x is written", text(f"view %v: f32[4] of %x at +0x0\nrelu inout %v\n{RELU}")),
     Broken(BEFORE, "%a is read but was not written", text(f"{A}relu out %y, in %a\n{END}")),
     Broken(BEFORE, "%y is read but was not written", text("relu inout %y")),
+    Broken(BEFORE, "%h is read but was not written", text("alloc %h: f32[n]\nrelu out %y, in %h\ndealloc %h")),
     Broken(BEFORE, "%a is read but was not written. In statement 3", text(
         f"{A}view %v: f32[2] of %a at +0x0\nview %h: f32[2] of %x at +0x0\nrelu out %y, in %a\n{END}")),
     Broken(BEFORE, "%a is read but was not written. In statement 4", text(
@@ -181,7 +192,7 @@ CASES = [
         f"state %s: f32[4] = splat 0.0\n{A}relu out %a, in %x\n{END}{RELU}\nnext %s = %a")),
 ]
 
-SIZE = "Every owning buffer has a place of at least its size."
+SIZE = "Every owning buffer has a place of at least its size, a held one has none."
 LIFETIME = "It holds its place for its whole lifetime:"
 LIFETIMES = "activations and scratch from alloc to dealloc, everything else for the whole run."
 OVERLAP = "No two places that live at once overlap, every place is aligned and inside its arena."
@@ -218,9 +229,23 @@ def elsewhere() -> tuple[Program, MemoryPlan]:
     return program.evolve(buffers={**program.buffers, "b": wrong}), plan
 
 
+def held(placed: bool) -> Callable[[], Any]:
+    """A held buffer with a place, or with an address, in a small program."""
+
+    def make() -> tuple[Program, MemoryPlan]:
+        program, plan = plan_memory(plus({"h": Buffer("h", Type("f32", (Symbol("n"),)), "activation")})(), seconds=0.0)
+        if placed:
+            return program, replace(plan, buffers={**plan.buffers, "h": Placement("h", "activations", 0, 0, 0, 0)})
+        return program.evolve(buffers={**program.buffers, "h": program.buffers["h"].evolve(address=0)}), plan
+
+    return make
+
+
 PLANS = [
     Broken(SIZE, "%a has no place in memory", planned(lambda p: p.pop("a"))),
     Broken(SIZE, "%x has no place in memory", planned(lambda p: p.pop("x"))),
+    Broken(SIZE, "%h is held outside the arenas and has an address", held(placed=True)),
+    Broken(SIZE, "%h is held outside the arenas and has an address", held(placed=False)),
     Broken(SIZE, "%a has 64 bytes", planned(moved("a", size=64))),
     Broken(LIFETIME, "%a holds its place for [2, 5)", planned(moved("a", birth=2))),
     Broken(LIFETIME, "%a holds its place for [0, 4)", planned(moved("a", death=4))),
@@ -259,10 +284,11 @@ def test_every_sentence_has_a_broken_program(verify: Any, cases: list[Broken], l
 
 
 def test_every_check_is_tested() -> None:
-    cases = {"verify_program": CASES, "verify_plan": PLANS}
+    modules = {programs: {"verify_program": CASES}, plans: {"verify_plan": PLANS}}
     messages = {b: b.message for b in (*CASES, *PLANS)}
-    missing = [f"line {m.line}: {m.what}" for m in mutants(programs) if unnoticed(m, cases, messages)]
-    assert not missing, "checks of verify/programs.py that nothing broken needs: " + "; ".join(missing)
+    found = [(m, cases) for module, cases in modules.items() for m in mutants(module)]
+    missing = [f"line {m.line}: {m.what}" for m, cases in found if unnoticed(m, cases, messages)]
+    assert not missing, "checks of verify/programs.py and plans.py that nothing broken needs: " + "; ".join(missing)
 
 
 def test_sixty_broken_irs() -> None:
@@ -276,10 +302,11 @@ def test_sixty_broken_irs() -> None:
     text(f"{A}relu out %a, in %x\nrelu inout %a\nadd out %y, in %a, in %a\n{END}"),
     text(f"scratch %s: f32[4]\n{RELU}, scratch %s\ndealloc %s"),
     text(f"state %s: f32[4] = splat 0.0\n{A}{RELU}\nrelu out %a, in %y\n{END}next %s = %a"),
+    text("alloc %h: f32[n]\nrelu out %h, in %h2\nrelu out %y, in %x\ndealloc %h", "%h2: f32[n]\ninput %x: f32[4]"),
     text(CONV.format(FILL), BIG, **CONVS),
     text(f"alloc %a: f32[8]\nview %v: f32[4] of %a at +0x0\nview %u: f32[4] of %a at +0x10\nrelu out %v, in %x\n"
          f"relu out %u, in %v\nadd out %y, in %u, in %v\n{END}"),
-], ids=["one", "in place", "scratch", "state", "halo", "views"])
+], ids=["one", "in place", "scratch", "state", "held", "halo", "views"])
 def test_good_programs_are_accepted(make: Callable[[], Program]) -> None:
     verify_program(make())
 

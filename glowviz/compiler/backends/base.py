@@ -12,9 +12,10 @@ import numpy as np
 
 from glowviz.compiler.interpreter.machine import Watch
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.program import MemoryPlan, Program
+from glowviz.compiler.program import Instr, MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
 from glowviz.compiler.target import Span, Target
+from glowviz.compiler.types import OptionalType, SequenceType
 
 
 class InputProblem(Problem):
@@ -52,6 +53,15 @@ class Listing:
     def lines(self) -> tuple[int, ...]:
         """Assembly line to LLVM line."""
         return line_map(self.assembly)
+
+
+def why_held(instr: Instr, program: Program) -> str:
+    """Why only the interpreter can run an instruction that touches a held buffer."""
+    name = next(n for n in instr.touched if program.buffers[n].held)
+    type_ = program.buffers[name].type
+    if isinstance(type_, SequenceType | OptionalType):
+        return f"%{name} is {'a sequence' if isinstance(type_, SequenceType) else 'an optional'}, not one array"
+    return f"%{name} holds strings" if type_.static else f"%{name}: its size is known only at run time"
 
 
 def line_map(assembly: str) -> tuple[int, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from glowviz.compiler.backends.base import InputProblem
+from glowviz.compiler.interpreter.contents import Content, copied, example, row_major, taken
 from glowviz.compiler.problem import told
 from glowviz.compiler.program import Program
 from glowviz.compiler.types import Type, TypeProblem, of_array
@@ -47,9 +48,18 @@ def _unknown(name: str, wanted: Mapping[str, Type]) -> InputProblem:
     )  # fmt: skip
 
 
-def check_input(name: str, wanted: Type, given: Any) -> np.ndarray:
-    """One input as a contiguous array of its type."""
+def _held(where: str, wanted: Type, given: Any) -> Content:
+    try:
+        return copied(row_major(taken(wanted, given)))
+    except ValueError as problem:
+        raise InputProblem(str(problem), where, str(wanted), "give a content of this type") from None
+
+
+def check_input(name: str, wanted: Type, given: Any) -> Content:
+    """One input as a contiguous array of its type; a sequence is a list of arrays, an empty optional None."""
     where = f"input {told(name)!r}"
+    if wanted.held:
+        return _held(where, wanted, given)
     if given is None:
         raise InputProblem("the value is None", where, str(wanted.logical), "pass a numpy array")
     try:
@@ -112,6 +122,9 @@ def noise(program: Program) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     arrays: dict[str, np.ndarray] = {}
     for buffer in program.of_kind("input"):
+        if buffer.held:
+            arrays[buffer.name] = example(buffer.type, rng)
+            continue
         filled = rng.normal(size=buffer.type.dims) if buffer.type.is_float else np.zeros(buffer.type.dims)
         arrays[buffer.name] = np.asarray(filled).astype(buffer.type.dtype)
     return arrays

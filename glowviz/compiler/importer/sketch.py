@@ -11,16 +11,11 @@ import numpy as np
 from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin, Output, Payload
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 from glowviz.compiler.ops.base import Op
-from glowviz.compiler.ops.inference import Known, infer
+from glowviz.compiler.ops.inference import Known, element_of, infer
 from glowviz.compiler.shapes import refuse_absurd
-from glowviz.compiler.types import FLOATS, INTEGERS, Type, TypeProblem, of_array
+from glowviz.compiler.types import FLOATS, INTEGERS, KnownAtRunTime, Type, TypeProblem, of_array
 
 Hints = Mapping[str, Type]
-
-
-_ELEM = {"Shape": "i64", "Size": "i64", "ArgMax": "i64", "ArgMin": "i64", "NonZero": "i64"}
-_FROM = {"Where": 1, "OneHot": 2}
-"""The operand that gives the element type, where it is not the first."""
 
 
 class Misfit(TypeProblem):
@@ -121,9 +116,11 @@ class Sketch:
 
     def _types(self, op: Op, results: tuple[str, ...]) -> tuple[Type, ...]:
         operands = [self.types[o] for o in op.operands]
-        if all(t.static for t in operands):
+        if op.takes_held or all(t.static for t in operands):
             try:
                 types = infer(op, self.types.__getitem__, self.known)
+            except KnownAtRunTime:
+                return self._open_types(op, results, operands)
             except (ValueError, LookupError, ArithmeticError, TypeError) as error:
                 if self._waits(op):
                     return self._open_types(op, results, operands)
@@ -157,9 +154,7 @@ class Sketch:
         hint = self.hints().get(result)
         if hint is not None:
             return hint
-        elem = getattr(op, "to", None) or getattr(op, "elem", None) or getattr(type(op), "result_elem", None)
-        givers = op.operands[_FROM.get(op.name, 0) :]
-        elem = elem or _ELEM.get(op.name) or next((self.types[o].elem for o in givers), None)
+        elem = element_of(op, self.types.__getitem__)
         if elem is None:
             self.guessed[result] = None
         return Type(elem or "f32", None)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 
 from glowviz.compiler.graph import Origin, Payload
+from glowviz.compiler.interpreter.contents import content_text, each_array, row_major
 from glowviz.compiler.ops import Cast, ConstantOfShape, Fused, Op, Opaque
 from glowviz.compiler.problem import Problem, told
 from glowviz.compiler.types import FLOATS, Type
@@ -19,9 +21,12 @@ class RunProblem(Problem):
 
 
 def evaluate(
-    op: Op, operands: Mapping[str, np.ndarray], value: str, origin: Origin, types: tuple[Type, ...] = ()
-) -> tuple[np.ndarray, ...]:
-    """The results of an op. With `types`, a result of another shape than promised is refused too."""
+    op: Op, operands: Mapping[str, Any], value: str, origin: Origin, types: tuple[Type, ...] = ()
+) -> tuple[Any, ...]:
+    """The results of an op: arrays, lists of arrays for sequences, None for an empty optional.
+
+    With `types`, a result of another shape than promised is refused too.
+    """
     where = place(op, value, origin)
     if isinstance(op, Opaque):
         raise RunProblem(
@@ -32,16 +37,16 @@ def evaluate(
         with np.errstate(all="ignore"):
             results = op.evaluate(operands.__getitem__)
     except (ValueError, IndexError, TypeError, ArithmeticError, NotImplementedError) as error:
-        shapes = ", ".join(f"%{told(o)} {operands[o].dtype}{list(operands[o].shape)}" for o in op.operands)
+        shapes = ", ".join(f"%{told(o)} {content_text(operands[o])}" for o in op.operands)
         raise RunProblem(f"{op.name} cannot be computed: {error}", where, "", f"Its operands are {shapes}") from error
     for result, type_ in zip(results, types, strict=False):
-        if type_.static and result.shape != type_.dims:
+        if type_.static and getattr(result, "shape", None) != type_.dims:
             raise RunProblem(
-                f"{op.name} gives {list(result.shape)}, its type says {type_}", where, "both to be one shape",
+                f"{op.name} gives {content_text(result)}, its type says {type_}", where, "both to be one shape",
                 "This is a mistake in glowviz: the op's infer and reference disagree; please report it with the model",
             )
     # row-major whatever numpy chose: the same numbers in another memory order may be summed up differently
-    return tuple(np.asarray(result, order="C") for result in results)
+    return tuple(row_major(result) for result in results)
 
 
 def place(op: Op, value: str, origin: Origin) -> str:
@@ -55,9 +60,11 @@ def is_float(array: np.ndarray) -> bool:
     return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
-def doubled(array: np.ndarray) -> np.ndarray:
-    """Floats as doubles, everything else as it is."""
-    return array.astype(np.float64) if is_float(array) and array.dtype != np.float64 else array
+def doubled(content: Any) -> Any:
+    """Floats as doubles, everything else as it is; the same object where there is nothing to do."""
+    if isinstance(content, np.ndarray):
+        return content.astype(np.float64) if is_float(content) and content.dtype != np.float64 else content
+    return each_array(content, doubled)
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from glowviz.compiler.graph import Graph, Node
+from glowviz.compiler.interpreter.contents import taken
 from glowviz.compiler.interpreter.evaluate import RunProblem, doubled, evaluate, in_double
 from glowviz.compiler.ops import Opaque
 from glowviz.compiler.problem import told
@@ -82,6 +83,9 @@ def check_inputs(wanted: Mapping[str, Type], given: Mapping[str, Any]) -> dict[s
     for name, type_ in wanted.items():
         if name not in given:
             raise RunProblem(f"input {told(name)!r} is not given", "the inputs", listed, f"give a {type_.logical}")
+        if type_.held:
+            arrays[name] = _held_input(name, type_, given[name])
+            continue
         array = np.asarray(given[name])
         if array.dtype != type_.dtype or (type_.static and array.shape != type_.dims):
             raise RunProblem(
@@ -90,6 +94,13 @@ def check_inputs(wanted: Mapping[str, Type], given: Mapping[str, Any]) -> dict[s
             )
         arrays[name] = array
     return arrays
+
+
+def _held_input(name: str, type_: Type, given: Any) -> Any:
+    try:
+        return taken(type_, given)
+    except ValueError as problem:
+        raise RunProblem(f"input {told(name)!r}: {problem}", "the inputs", str(type_), "convert it") from None
 
 
 class _Run:
@@ -125,10 +136,9 @@ class _Run:
         return self.memo.double(array) if self.memo is not None else doubled(array)
 
     def _value(self, name: str) -> np.ndarray:
-        found = self.values.get(name)
-        if found is None:
-            found = self.values[name] = self._take(self.graph.constants[name].array)
-        return found
+        if name not in self.values:
+            self.values[name] = self._take(self.graph.constants[name].array)
+        return self.values[name]
 
     def _step(self, node: Node) -> None:
         operands = {name: self._value(name) for name in node.op.operands}

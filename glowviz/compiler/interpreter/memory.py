@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from glowviz.compiler.interpreter.contents import Content, copied
 from glowviz.compiler.program import Buffer, MemoryPlan, Program
 from glowviz.compiler.types import Type
 
@@ -19,15 +22,17 @@ Sides = tuple[int, int, int, int]
 class Memory:
     """Bytes for every owning buffer of a program: in the arenas of its plan, or each by itself without one.
 
-    All bytes start as poison (NaN for floats), and are poison again outside their buffer's life.
+    All bytes start as poison (NaN for floats), and are poison again outside their buffer's life. Held buffers have
+    a content instead of bytes; outside their life they have none.
     """
 
     def __init__(self, program: Program, plan: MemoryPlan | None) -> None:
         self.program = program
         self._bytes: dict[str, np.ndarray] = {}
+        self.held: dict[str, Content] = {}
         arenas = {} if plan is None else {name: _poisoned(size) for name, size in plan.arenas.items()}
         for buffer in program.buffers.values():
-            if buffer.base is not None:
+            if buffer.base is not None or buffer.held:
                 continue
             place = None if plan is None else plan.buffers.get(buffer.name)
             if place is None:
@@ -48,11 +53,17 @@ class Memory:
     def poison(self, name: str) -> None:
         """Make the contents unusable."""
         buffer = self.program.buffers[name]
+        if buffer.held:
+            self.held.pop(name, None)
+            return
         self.bytes_of(name)[:] = NAN_BYTE if buffer.type.is_float else ODD_BYTE
 
     def poison_inside(self, name: str) -> None:
         """Make the contents unusable, but leave the halo."""
         buffer = self.program.buffers[name]
+        if buffer.held:
+            self.held.pop(name, None)
+            return
         byte = NAN_BYTE if buffer.type.is_float else ODD_BYTE
         kind = buffer.type.dtype
         self.physical(name)[_window(buffer, (0, 0, 0, 0))] = np.frombuffer(bytes([byte]) * kind.itemsize, kind)[0]
@@ -62,19 +73,26 @@ class Memory:
         buffer = self.program.buffers[name]
         return self.bytes_of(name).view(buffer.type.dtype).reshape(buffer.physical)
 
-    def load(self, name: str, beyond: Sides = (0, 0, 0, 0)) -> np.ndarray:
+    def load(self, name: str, beyond: Sides = (0, 0, 0, 0)) -> Any:
         """A copy of the logical contents, with so many rows and columns of the halo around every plane."""
         buffer = self.program.buffers[name]
+        if buffer.held:
+            if name not in self.held:
+                raise ValueError(f"%{name} is read and holds nothing")
+            return copied(self.held[name])
         part = self.physical(name)[_window(buffer, beyond)]
         order = buffer.type.order
         if order is None:
             return part.copy()
         return order.unpack(np.ascontiguousarray(part), _grown(buffer.type, beyond)).copy()
 
-    def store(self, name: str, array: np.ndarray) -> None:
+    def store(self, name: str, array: Any) -> None:
         """Write logical contents; the halo stays as it is."""
         buffer = self.program.buffers[name]
         wanted = buffer.type
+        if buffer.held:
+            self.held[name] = copied(array)
+            return
         if array.shape != wanted.dims or array.dtype != wanted.dtype:
             raise ValueError(f"%{name} is {wanted.logical}, the result is {array.dtype}{list(array.shape)}")
         packed = array if wanted.order is None else wanted.order.pack(array)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from glowviz.compiler.graph import Graph, Node
+from glowviz.compiler.interpreter.contents import example
 from glowviz.compiler.ops import (
     Cast,
     Clip,
@@ -40,7 +41,7 @@ PLAIN_LIMIT = 2
 
 
 def sample_inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
-    """One array per input, the same for the same seed.
+    """One array (for held types one content) per input, the same for the same seed.
 
     Floats are normally distributed; u8 and i8 use their whole range; bools are even; integers that reach an index
     operand (through casts, reshapes and the like) stay in its range, others are 0 or 1. Every shape must be bound.
@@ -50,6 +51,8 @@ def sample_inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def _sample(rng: np.random.Generator, type_: Type, limit: int | None) -> np.ndarray:
+    if type_.held:
+        return example(type_, rng)
     dtype = ELEMENTS[type_.elem]
     if type_.elem == "bool":
         return rng.integers(0, 2, type_.dims).astype(dtype)

@@ -95,6 +95,8 @@ class Generator:
         base, type_ = self.buffers[source], node.type
         if base.type.order or type_.order or base.kind == "weight" or base.type.elem != type_.elem:
             return False
+        if base.held or type_.held:
+            return False
         if base.halo is not None:
             source = self._copied(source, f"{node.name}.plain", base.type, node)
         if node.name not in self.halos:

@@ -34,6 +34,8 @@ def needs(node: Node, graph: Graph) -> Iterator[tuple[str, Halo]]:
 
 def _paddings(node: Node, graph: Graph) -> Mapping[str, tuple[int, int, int, int]]:
     operands: tuple[Type, ...] = tuple(graph.type(o) for o in node.op.operands)
+    if any(type_.held for type_ in operands):
+        return {}
     return node.op.padding(operands, node.types)
 
 

@@ -81,6 +81,8 @@ class Op:
     """Same operands, same results: may be folded, merged and removed."""
     reads_types_only: ClassVar[bool] = False
     """The result follows from operand types alone (Shape, Size): `from_types` gives it."""
+    takes_held: ClassVar[bool] = False
+    """`infer` understands operands that are held: sequences, optionals, sizes known only at run time."""
 
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -160,11 +162,11 @@ class Op:
             result = self.infer(*arguments)
         return result if isinstance(result, tuple) else (result,)
 
-    def evaluate(self, array_of: Callable[[str], np.ndarray]) -> tuple[np.ndarray, ...]:
-        """The results, computed by numpy."""
+    def evaluate(self, array_of: Callable[[str], Any]) -> tuple[Any, ...]:
+        """The results, computed by numpy: arrays, a list of arrays for a sequence, None for nothing."""
         result = self.reference(*self.gather(array_of))
         results = result if isinstance(result, tuple) else (result,)
-        return tuple(np.asarray(r) for r in results)
+        return tuple(as_content(r) for r in results)
 
     # what a subclass says ----------------------------------------------------------------------
 
@@ -200,11 +202,19 @@ class Op:
     def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
         """Default: one operation per result element; every operand and result moved once."""
         moved = sum(t.bytes for t in (*operands, *results))
-        return Work(sum(t.count for t in results), moved)
+        return Work(sum(t.count for t in results if t.static), moved)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         """Operands and attributes that exercise the op; all tests of all backends run on them."""
         return iter(())
+
+
+def as_content(result: Any) -> Any:
+    """A result of numpy as a value: an array (strings as objects), a list of arrays, or None."""
+    if result is None or isinstance(result, list):
+        return result if result is None else [as_content(item) for item in result]
+    array = np.asarray(result)
+    return array.astype(object) if array.dtype.kind in "US" else array
 
 
 def snake_case(name: str) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 from glowviz.compiler.ops.base import Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats, integers, ints
 from glowviz.compiler.ops.shape import Known, Movement, numbers
-from glowviz.compiler.types import ELEMENTS, Type, TypeProblem
+from glowviz.compiler.types import ELEMENTS, KnownAtRunTime, Type, TypeProblem
 
 
 class ConstantOfShape(Movement):
@@ -51,7 +51,7 @@ class Range(Op):
             raise TypeProblem(f"operands must have one element type, got {start}, {limit} and {delta}")
         contents = [known[name] for name in ("start", "limit", "delta")]
         if any(c is None for c in contents):
-            raise TypeProblem("start, limit and delta must be known when compiling; make them constants")
+            raise KnownAtRunTime("start, limit and delta must be known when compiling; make them constants")
         return Type(start.elem, (_length(*(np.asarray(c) for c in contents)),))
 
     def reference(self, start: np.ndarray, limit: np.ndarray, delta: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from glowviz.compiler.ops.base import Case, Op, Value, case
 from glowviz.compiler.ops.cases import booleans, floats, integers, ints
 from glowviz.compiler.ops.norm import check_axis
 from glowviz.compiler.ops.shape import Known, Movement
-from glowviz.compiler.types import Symbol, Type, TypeProblem
+from glowviz.compiler.types import KnownAtRunTime, Symbol, Type, TypeProblem
 
 REDUCTIONS = ("none", "add", "mul", "max", "min")
 
@@ -218,7 +218,7 @@ class OneHot(Op):
     def infer(self, indices: Type, depth: Type, values: Type, *, known: Known) -> Type:
         content = known["depth"]
         if content is None:
-            raise TypeProblem("depth must be known when compiling; make it a constant")
+            raise KnownAtRunTime("depth must be known when compiling; make it a constant")
         if values.dims != (2,):
             raise TypeProblem(f"values must be [off, on], two numbers, got {values}")
         axis = check_axis(self.axis, indices.rank + 1)
@@ -247,11 +247,15 @@ class NonZero(Op):
     x: Value
     onnx = "NonZero"
     family = "shape"
+    takes_held = True
 
     def infer(self, x: Type, *, known: Known) -> Type:
+        if x.shape is None:
+            return Type("i64", None)
         content = known["x"]
-        found = Symbol("nonzero", x.count) if content is None else int(np.count_nonzero(content))
-        return Type("i64", (x.rank, found))
+        if content is not None:
+            return Type("i64", (x.rank, int(np.count_nonzero(content))))
+        return Type("i64", (x.rank, Symbol(f"{self.x}.nonzero", x.count if x.static else None)))
 
     def reference(self, x: np.ndarray) -> np.ndarray:
         return np.array(np.nonzero(np.atleast_1d(x)), np.int64)[: x.ndim]

@@ -8,7 +8,8 @@ import numpy as np
 
 from glowviz.compiler.graph import Node
 from glowviz.compiler.ops.base import Op
-from glowviz.compiler.types import Type, TypeProblem
+from glowviz.compiler.ops.probing import probe
+from glowviz.compiler.types import KnownAtRunTime, Type, TypeProblem
 
 SMALL = 4096
 """Elements up to which contents are evaluated while inferring: shapes, axes, slices, never weights."""
@@ -94,9 +95,52 @@ def infer(op: Op, type_of: Callable[[str], Type], known_of: Callable[[str], np.n
     """The result types of an op; TypeProblem names the op and tells what does not fit."""
     for operand in op.operands:
         type_ = type_of(operand)
-        if not type_.static and not op.reads_types_only:
+        if not (type_.static or op.reads_types_only or op.takes_held):
             raise TypeProblem(f"{op.name}: the shape of %{operand} is not bound: {type_}")
     try:
         return op.infer_types(type_of, known_of)
     except TypeProblem as problem:
         raise TypeProblem(f"{op.name}: {problem}") from None
+
+
+def result_types(
+    node: Node, type_of: Callable[[str], Type], known_of: Callable[[str], np.ndarray | None], other: Op | None = None
+) -> tuple[Type, ...]:
+    """Like `infer`, for a node: a size that only a run knows gives a held result instead of a refusal.
+
+    Where the op cannot tell an element type, the one that the node states stays. `other` is an op to take in the place of its own.
+    """
+    op: Op = other or node.op
+    stated = node.types
+    settled = all(type_of(o).static for o in op.operands)
+    try:
+        if settled or op.takes_held or op.reads_types_only:
+            return infer(op, type_of, known_of)[: len(stated)]
+    except KnownAtRunTime:
+        pass
+    except TypeProblem:
+        if settled or op.takes_held:
+            raise
+    found = probe(op, type_of, known_of, node.results) or ()
+    rest = tuple(_held(op, type_of, index, type_) for index, type_ in enumerate(stated))
+    return (*found, *rest[len(found) :])
+
+
+ELEMENT_FROM = {"Where": 1, "OneHot": 2}
+"""The operand that gives the element type, where it is not the first."""
+ELEMENT = {"Shape": "i64", "Size": "i64", "ArgMax": "i64", "ArgMin": "i64", "NonZero": "i64"}
+
+
+def element_of(op: Op, type_of: Callable[[str], Type]) -> str | None:
+    """The element type of the first result as far as attributes and operands tell it without any shape."""
+    said = getattr(op, "to", None) or getattr(op, "elem", None) or getattr(type(op), "result_elem", None)
+    givers = op.operands[ELEMENT_FROM.get(op.name, 0) :]
+    return said or ELEMENT.get(op.name) or next((type_of(o).elem for o in givers), None)
+
+
+def _held(op: Op, type_of: Callable[[str], Type], index: int, stated: Type) -> Type:
+    """A tensor of any shape; the first result's element type is the operands', others keep what is stated."""
+    if stated.__class__ is not Type:
+        return stated
+    elem = None if index else element_of(op, type_of)
+    return Type(elem or stated.elem, None)

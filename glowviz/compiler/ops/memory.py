@@ -61,7 +61,7 @@ class Copy(Movement):
         return x
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        return x.copy()
+        return x  # memory copies what it stores; sequences and optionals are no arrays
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         yield case(floats(rng, (2, 3)))

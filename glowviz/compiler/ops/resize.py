@@ -13,7 +13,7 @@ from glowviz.compiler.ops.linear import MatMul
 from glowviz.compiler.ops.norm import check_axis
 from glowviz.compiler.ops.sampling import COORDINATES, NEAREST, Taps, taps
 from glowviz.compiler.ops.shape import Known, Transpose
-from glowviz.compiler.types import Type, TypeProblem
+from glowviz.compiler.types import KnownAtRunTime, Type, TypeProblem
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +103,7 @@ class Resize(Op):
         self._check()
         unknown = [n for n, t in (("scales", scales), ("sizes", sizes)) if t is not None and known[n] is None]
         if unknown:
-            raise TypeProblem(f"{unknown[0]} must be known when compiling; make it a constant")
+            raise KnownAtRunTime(f"{unknown[0]} must be known when compiling; make it a constant")
         out = self.grid(x.dims, known["roi"], known["scales"], known["sizes"]).out
         return Type(x.elem, out, x.quant, x.order)
 

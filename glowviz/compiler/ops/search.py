@@ -10,7 +10,7 @@ import numpy as np
 from glowviz.compiler.ops.base import Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats, integers, ints
 from glowviz.compiler.ops.norm import check_axis
-from glowviz.compiler.types import Type, TypeProblem
+from glowviz.compiler.types import KnownAtRunTime, Type, TypeProblem
 
 
 class Extreme(Op, abstract=True):
@@ -126,7 +126,7 @@ class TopK(Op):
         axis = check_axis(self.axis, x.rank)
         content = known["k"]
         if content is None:
-            raise TypeProblem("k must be known when compiling; make it a constant")
+            raise KnownAtRunTime("k must be known when compiling; make it a constant")
         count = int(content.reshape(()))
         if not x.rank or not 0 <= count <= x.dims[axis]:
             raise TypeProblem(f"k must be between 0 and the size of axis {self.axis} of x {x}, got {count}")

@@ -10,7 +10,7 @@ import numpy as np
 from glowviz.compiler.ops.base import Builder, Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats, integers, ints
 from glowviz.compiler.ops.norm import check_axis
-from glowviz.compiler.types import Quant, Type, TypeProblem, broadcast
+from glowviz.compiler.types import KnownAtRunTime, Quant, Type, TypeProblem, broadcast
 
 Known = Mapping[str, np.ndarray | None]
 
@@ -37,7 +37,7 @@ def numbers(known: Known, operand: str, what: str) -> tuple[int, ...]:
     """The content of an operand that must be known when compiling."""
     content = known[operand]
     if content is None:
-        raise TypeProblem(f"{what} must be known when compiling, but is computed at run time; make it a constant")
+        raise KnownAtRunTime(f"{what} must be known when compiling, but is computed at run time; make it a constant")
     return tuple(int(n) for n in np.asarray(content).reshape(-1))
 
 

@@ -10,7 +10,7 @@ from glowviz.compiler.graph import Graph, Node
 from glowviz.compiler.ops import AveragePool, Conv, ConvTranspose, MaxPool, Opaque, Transpose
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.conv import Spread
-from glowviz.compiler.ops.inference import Known, infer
+from glowviz.compiler.ops.inference import Known, result_types
 from glowviz.compiler.ops.pool import Pool
 from glowviz.compiler.rewrite import Change, graph_pass, log
 from glowviz.compiler.shapes import ShapeProblem, bind, refuse_absurd, substitute
@@ -80,7 +80,7 @@ class _Flow:
         if isinstance(op, Opaque) or (waits and not all(self.types[o].static for o in op.operands)):
             return self._left(node)
         try:
-            return infer(op, self.types.__getitem__, self.known)[: len(node.results)]
+            return result_types(node, self.types.__getitem__, self.known, op)
         except (TypeProblem, LookupError, ArithmeticError) as problem:
             if waits:
                 return self._left(node)

@@ -28,7 +28,7 @@ def borrow_views(program: Program) -> Program:
     uses = accesses(program)
     views = _Views()
     for position, statement in enumerate(program.body):
-        if not isinstance(statement, Instr):
+        if not isinstance(statement, Instr) or program.touches_held(statement):
             continue
         if isinstance(statement.op, Concat):
             _concat(program, uses, statement, position, views)

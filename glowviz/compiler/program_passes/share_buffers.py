@@ -17,6 +17,8 @@ def share_buffers(program: Program) -> Program:
     for position, statement in enumerate(program.body):
         if not isinstance(statement, Instr) or len(statement.outs) != 1 or statement.inout:
             continue
+        if program.touches_held(statement):
+            continue
         result = statement.outs[0]
         for operand in _candidates(program, statement):
             reason = _obstacle(program, uses, statement, operand, result, position, shared)

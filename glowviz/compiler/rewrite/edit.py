@@ -9,7 +9,7 @@ import numpy as np
 
 from glowviz.compiler.graph import Constant, Graph, Node, Origin, Output, Payload
 from glowviz.compiler.ops.base import INSTRUCTIONS, OPS, Op, snake_case
-from glowviz.compiler.ops.inference import Known, infer
+from glowviz.compiler.ops.inference import Known, infer, result_types
 from glowviz.compiler.types import ELEMENTS, Type, of_array
 
 
@@ -177,9 +177,12 @@ class Edit:
         queue = list(self._stale)
         while queue:
             node = self._nodes.get(queue.pop())
-            if node is None or not all(self.type(o).static or node.op.reads_types_only for o in node.op.operands):
+            if node is None:
                 continue
-            types = infer(node.op, self.type, self.known)[: len(node.results)]
+            waits = not all(self.type(o).static or node.op.reads_types_only for o in node.op.operands)
+            types = result_types(node, self.type, self.known)
+            if waits and not all(type_.static for type_ in types):
+                continue  # what was known of them before is not less
             if types != node.types:
                 self._nodes[node.name] = renewed = node.evolve(types=types)
                 for result in node.results:

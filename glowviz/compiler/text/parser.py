@@ -93,7 +93,7 @@ class Parser:
             name = scan.value()
             self._new(name, inputs)
             scan.expect(":")
-            inputs[name] = scan.any_type()  # type: ignore[assignment]  # sequences stand outside the arena
+            inputs[name] = scan.any_type()
             if not scan.peek(")"):
                 scan.expect(",")
         return inputs
@@ -328,7 +328,7 @@ class Parser:
         scan = self.scan
         name = scan.value()
         scan.expect(":")
-        type_ = scan.type()
+        type_ = scan.any_type()
         halo = self._halo() if scan.take("halo") else None
         space = scan.name() if scan.take("in") else "host"
         base, offset, address = None, 0, None

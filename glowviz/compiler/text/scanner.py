@@ -129,13 +129,14 @@ class Scanner:
         except TypeProblem as problem:
             raise self.behind(f"a type that can be ({problem})") from None
 
-    def any_type(self) -> Type | SequenceType | OptionalType:
+    def any_type(self) -> Type:
+        """A tensor type, `seq(…)` or `optional(…)`."""
         for word, make in (("seq", SequenceType), ("optional", OptionalType)):
             if self.take(word):
                 self.expect("(")
                 item = self.any_type()
                 self.expect(")")
-                return make(item)  # type: ignore[arg-type]  # checked by the verifier
+                return make(item)
         return self.type()
 
     def _shape(self) -> tuple[Dim, ...] | None:

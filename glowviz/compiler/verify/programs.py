@@ -1,4 +1,4 @@
-"""When a Program and its MemoryPlan are well formed; a broken one is refused with the statement and the buffer."""
+"""When a Program is well formed; a broken one is refused with the statement and the buffer."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from glowviz.compiler.program import (
     Dealloc,
     Halo,
     Instr,
-    MemoryOverlap,
-    MemoryPlan,
     Program,
     View,
 )
@@ -26,16 +24,16 @@ def verify_program(program: Program, since: Program | None = None) -> None:
     """A Program is well formed when all of these hold; VerifyProblem names the first that does not.
 
     Every buffer is kept under its name. A weight has contents of its type; only weights and states have
-    contents. A view lies inside its base, begins at a whole element, and its base is a buffer. Views of views end
-    at memory. A statement names declared buffers. Only activations and scratch are allocated, each once, and each
-    is deallocated once, after its alloc. A view is declared once, while its base lives and after its base is. An
-    instruction touches only living buffers. A result has the element type and shape that the op infers from its
-    operands. Weights are never written. Inputs are never written but for their halo. What is read was written
-    before. Scratch is neither operand nor result. No two results share memory. A result shares memory with an
-    operand only where the op may work in place, and then exactly. A buffer with a halo is filled, with zeros,
-    before a padded read, and its halo covers the padding. Every public output is written and lives to the end,
-    and no public name stands twice. An update renews a state from a written buffer of its type that lives to the
-    end.
+    contents. A held buffer has no halo and no memory order. A view is no held buffer and of none. It lies inside its
+    base, begins at a whole element, and its base is a buffer. Views of views end at memory. A statement names
+    declared buffers. Only activations and scratch are allocated, each once, and each is deallocated once, after its
+    alloc. A view is declared once, while its base lives and after its base is. An instruction touches only living
+    buffers. A result has the element type and shape that the op infers from its operands. Weights are never written.
+    Inputs are never written but for their halo. What is read was written before. Scratch is neither operand nor
+    result. No two results share memory. A result shares memory with an operand only where the op may work in place,
+    and then exactly. A buffer with a halo is filled, with zeros, before a padded read, and its halo covers the
+    padding. Every public output is written and lives to the end, and no public name stands twice. An update renews a
+    state from a written buffer of its type that lives to the end.
 
     With `since`, results of what is identical in that (well-formed) program are not inferred again.
     """
@@ -46,67 +44,34 @@ def verify_program(program: Program, since: Program | None = None) -> None:
     walk.end()
 
 
-def verify_plan(program: Program, plan: MemoryPlan) -> None:
-    """When a MemoryPlan is well formed for its Program; VerifyProblem names the first thing that is not.
-
-    Every owning buffer has a place of at least its size. It holds its place for its whole lifetime: activations
-    and scratch from alloc to dealloc, everything else for the whole run. No two places that live at once overlap,
-    every place is aligned and inside its arena. An address in the program is the address in the plan.
-    """
-    lives = _lifetimes(program)
-    for buffer in program.buffers.values():
-        if buffer.base is not None:
-            continue
-        place = plan.buffers.get(buffer.name)
-        if place is None:
-            raise VerifyProblem(f"%{buffer.name} has no place in memory", _whole(program), "an address for each buffer")
-        if place.size < buffer.bytes:
-            raise VerifyProblem(f"%{buffer.name} has {place.size} bytes", _whole(program), f"{buffer.bytes} bytes")
-        birth, death = lives.get(buffer.name, (0, len(program.body)))
-        if place.birth > birth or place.death < death:
-            raise VerifyProblem(f"%{buffer.name} holds its place for [{place.birth}, {place.death})", _whole(program),
-                                f"its lifetime, statements [{birth}, {death})")
-        if buffer.address is not None and buffer.address != place.offset:
-            raise VerifyProblem(f"%{buffer.name} stands at {buffer.address:#x}", _whole(program),
-                                f"{place.offset:#x}, as the plan says")
-    try:
-        plan.check()
-    except MemoryOverlap as overlap:
-        raise VerifyProblem(str(overlap), _whole(program), "addresses that do not collide") from None
-
-
-def _lifetimes(program: Program) -> dict[str, tuple[int, int]]:
-    """Allocated buffers to the statements from their alloc to their dealloc."""
-    births = {s.buffer: k for k, s in enumerate(program.body) if isinstance(s, Alloc)}
-    deaths = {s.buffer: k for k, s in enumerate(program.body) if isinstance(s, Dealloc)}
-    return {name: (birth, deaths.get(name, len(program.body))) for name, birth in births.items()}
-
-
-def _whole(program: Program) -> str:
+def whole(program: Program) -> str:
     return f"program @{program.name}"
 
 
 def _buffers(program: Program) -> None:
     for name, b in program.buffers.items():
         if name != b.name:
-            raise VerifyProblem(f"the buffer kept as %{name} is called %{b.name}", _whole(program), "one name")
+            raise VerifyProblem(f"the buffer kept as %{name} is called %{b.name}", whole(program), "one name")
         if b.kind == "weight" and b.payload is None:
-            raise VerifyProblem(f"weight %{name} has no content", _whole(program), "contents of its type")
+            raise VerifyProblem(f"weight %{name} has no content", whole(program), "contents of its type")
         if b.payload is not None and b.kind not in ("weight", "state"):
-            raise VerifyProblem(f"{b.kind} %{name} has contents", _whole(program), "only weights and states to")
+            raise VerifyProblem(f"{b.kind} %{name} has contents", whole(program), "only weights and states to")
         if b.payload is not None and (b.payload.array.shape, b.payload.array.dtype) != (b.type.shape, b.type.dtype):
             found = f"{b.payload.array.dtype}{list(b.payload.array.shape)}"
-            raise VerifyProblem(f"the content of %{name} is {found}", _whole(program), f"{b.type}")
+            raise VerifyProblem(f"the content of %{name} is {found}", whole(program), f"{b.type}")
         if (b.kind == "view") != (b.base is not None):
-            raise VerifyProblem(f"%{name} is a {b.kind} {'with' if b.base else 'without'} a base", _whole(program),
+            raise VerifyProblem(f"%{name} is a {b.kind} {'with' if b.base else 'without'} a base", whole(program),
                                 "views to have a base, and only views")
+        if b.held and (b.halo is not None or b.type.order is not None):
+            raise VerifyProblem(f"%{name} is held outside the arenas and has a {'halo' if b.halo else 'memory order'}",
+                                whole(program), "neither halo nor order where there are no bytes")
         if b.base is not None:
             _view(program, b)
     for name, b in program.buffers.items():
         seen = {name}
         while b.base is not None:
             if b.base in seen:
-                raise VerifyProblem(f"view %{name} is of itself", _whole(program), "views to end at memory")
+                raise VerifyProblem(f"view %{name} is of itself", whole(program), "views to end at memory")
             seen.add(b.base)
             b = program.buffers[b.base]
 
@@ -114,14 +79,23 @@ def _buffers(program: Program) -> None:
 def _view(program: Program, view: Buffer) -> None:
     base = program.buffers.get(view.base or "")
     if base is None:
-        raise VerifyProblem(f"view %{view.name} is of %{view.base}, which is no buffer", _whole(program), "a buffer")
+        raise VerifyProblem(f"view %{view.name} is of %{view.base}, which is no buffer", whole(program), "a buffer")
+    if view.held or base.held:
+        held = view if view.held else base
+        raise VerifyProblem(f"view %{view.name} is of %{base.name}, and %{held.name} is held outside the arenas",
+                            whole(program), "views of bytes")
     if view.offset < 0 or view.offset + view.bytes > base.bytes:
         raise VerifyProblem(
             f"view %{view.name} covers bytes {view.offset} to {view.offset + view.bytes} of %{base.name}",
-            _whole(program), f"bytes within its {base.bytes}")
+            whole(program), f"bytes within its {base.bytes}")
     if view.offset % view.type.dtype.itemsize:
-        raise VerifyProblem(f"view %{view.name} begins at byte {view.offset}", _whole(program),
+        raise VerifyProblem(f"view %{view.name} begins at byte {view.offset}", whole(program),
                             f"a multiple of {view.type.dtype.itemsize}, the size of its elements")
+
+
+def _extent(buffer: Buffer) -> int:
+    """Bytes; a held buffer counts as one, that is written and read as a whole."""
+    return 1 if buffer.held else buffer.bytes
 
 
 class _Walk:
@@ -136,7 +110,7 @@ class _Walk:
         self.views: set[str] = set()
         self.filled: set[str] = set()
         self.written: dict[str, list[tuple[int, int]]] = {
-            b.name: [(0, b.bytes)] for b in program.of_kind("input", "weight", "state")}
+            b.name: [(0, _extent(b))] for b in program.of_kind("input", "weight", "state")}
         self.where = ""
         self._ranges: dict[str, tuple[str, int, int]] = {}
         self.last_instruction = -1
@@ -145,7 +119,7 @@ class _Walk:
 
     def step(self, position: int, statement: object) -> None:
         name = getattr(statement, "buffer", "")
-        self.where = f"statement {position} of {_whole(self.program)}"
+        self.where = f"statement {position} of {whole(self.program)}"
         if not isinstance(statement, Instr) and name not in self.program.buffers:
             raise VerifyProblem(f"%{name} is not declared", self.where, "a declared buffer")
         if isinstance(statement, Alloc):
@@ -259,7 +233,7 @@ class _Walk:
         found = self._ranges.get(name)
         if found is None:
             start = self.program.offset(name)
-            found = self.program.root(name).name, start, start + self.program.buffers[name].bytes
+            found = self.program.root(name).name, start, start + _extent(self.program.buffers[name])
             self._ranges[name] = found
         return found
 
@@ -315,7 +289,7 @@ class _Walk:
 
     def end(self) -> None:
         program = self.program
-        self.where = f"the end of {_whole(program)}"
+        self.where = f"the end of {whole(program)}"
         left = [b.name for b in program.of_kind("activation", "scratch") if b.name in self.living]
         if left:
             raise VerifyProblem(f"%{left[0]} is never deallocated", self.where, "a dealloc for each alloc")

@@ -14,7 +14,7 @@ from glowviz.compiler.graph import Region
 from glowviz.compiler.importer import ImportProblem, read_model
 from glowviz.compiler.ops import Conv, Opaque
 from glowviz.compiler.text import parse_graph, print_graph
-from glowviz.compiler.types import Symbol, Type
+from glowviz.compiler.types import SequenceType, Symbol, Type
 from glowviz.compiler.verify import verify_graph
 from tests.compiler.importer.small import F32, by_us, kinds, model, node, read, value
 
@@ -171,11 +171,12 @@ def test_ops_that_changed_after_the_newest_known_opset_are_opaque() -> None:
     assert kinds(read(model([node("Relu", ["x"], ["y"])], [value("x")], ["y"], opset=28))) == ["Relu"]
 
 
-def test_a_sequence_is_shown_by_its_items() -> None:
+def test_a_sequence_has_a_type_of_its_own() -> None:
     nodes = [node("SequenceConstruct", ["x", "x"], ["s"]), node("SequenceAt", ["s", "i"], ["y"])]
     graph = read(model(nodes, [value("x")], ["y"], {"i": np.int64(0)}))
-    assert kinds(graph) == ["Opaque", "Opaque"]
-    assert graph.type("s") == Type("f32", None)
+    assert graph.type("s") == SequenceType(graph.type("x"))
+    assert graph.type("s").held
+    assert graph.type("y").elem == "f32"
 
 
 # functions and branches ----------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from glowviz.compiler.interpreter.contents import Content
 from glowviz.compiler.interpreter.memory import Memory
 from glowviz.compiler.program import Buffer, MemoryPlan, Program
 
@@ -35,9 +36,10 @@ class Arenas(Memory):
     def __init__(self, program: Program, plan: MemoryPlan) -> None:
         self.program = program
         self._places: dict[str, tuple[str, int]] = {}
+        self.held: dict[str, Content] = {}
         sizes = dict(plan.arenas)
         for buffer in program.buffers.values():
-            if buffer.base is None:
+            if buffer.base is None and not buffer.held:
                 self._place(buffer, plan, sizes)
         self.regions = {arena: Region(size) for arena, size in sizes.items()}
         self._views: dict[str, np.ndarray] = {}
@@ -57,12 +59,11 @@ class Arenas(Memory):
                 self.store(buffer.name, buffer.payload.array)
                 self.fill_halo(buffer.name)
 
-    def store(self, name: str, array: np.ndarray) -> None:
+    def store(self, name: str, array: Content) -> None:
         """Write logical contents; the halo stays as it is."""
         buffer = self.program.buffers[name]
         order = buffer.type.order
-        fits = array.shape == buffer.type.dims and array.dtype == buffer.type.dtype
-        if order is None or buffer.halo is not None or not fits:
+        if order is None or buffer.halo is not None or not _fits(array, buffer):
             super().store(name, array)
         else:  # without a copy in between: these are the weights, hundreds of megabytes
             order.pack_into(array, self.physical(name))
@@ -92,3 +93,7 @@ class Arenas(Memory):
     def sizes(self) -> Mapping[str, int]:
         """Bytes by arena."""
         return {arena: region.size for arena, region in self.regions.items()}
+
+
+def _fits(array: np.ndarray, buffer: Buffer) -> bool:
+    return array.shape == buffer.type.dims and array.dtype == buffer.type.dtype

@@ -7,6 +7,7 @@ import pkgutil
 from dataclasses import replace
 from functools import cache, partial
 
+from glowviz.compiler.backends.base import why_held
 from glowviz.compiler.backends.cpu import kernels
 from glowviz.compiler.backends.cpu.executable import Binding, CpuExecutable
 from glowviz.compiler.backends.cpu.kernels.elementwise import elementwise, is_elementwise
@@ -60,6 +61,8 @@ class _Names:
 
 
 def _bind(instr: Instr, program: Program, target: Target, threads: int, names: _Names) -> Binding:
+    if program.touches_held(instr):
+        return Binding(instr, why=why_held(instr, program))
     lowering = elementwise if is_elementwise(instr.op) else partial(lower, instr.name)
     code = lowering(instr, program, target)
     if code is None:

@@ -49,7 +49,10 @@ class _Work:
         self.buffers = dict(self.program.buffers)
 
     def statement(self, statement: Statement) -> Iterator[Statement]:
-        """What stands for a statement: itself where a kernel takes it as it is."""
+        """What stands for a statement: itself where a kernel takes it as it is, or none ever can."""
+        if isinstance(statement, Instr) and self._now().touches_held(statement):
+            yield statement
+            return
         if isinstance(statement, Instr) and isinstance(statement.op, Fused) and is_heavy(statement):
             statement = self._with_weights(statement)
         if not isinstance(statement, Instr) or not is_heavy(statement) or self._plans(statement):

@@ -31,13 +31,17 @@ from glowviz.compiler.target import Span, Target
 
 @dataclass(frozen=True)
 class Binding:
-    """One instruction and its kernel; without code it is a host call. `symbol` is the loaded function's name."""
+    """One instruction and its kernel; without code it is a host call. `symbol` is the loaded function's name.
+
+    `why` says why there is no code, where that is not the want of a kernel.
+    """
 
     instr: Instr
     code: KernelCode | None = None
     symbol: str = ""
     text: str = ""
     chunks: int = 1
+    why: str = ""
 
 
 class CpuExecutable:
@@ -153,7 +157,8 @@ class CpuExecutable:
     def _listed(self, position: int, b: Binding) -> Listing:
         name, value = b.instr.name, b.instr.value or b.instr.outs[0]
         if b.code is None:
-            why = f"host call: the CPU backend has no kernel for {name} on these operands; the interpreter runs it"
+            lacking = f"the CPU backend has no kernel for {name} on these operands; the interpreter runs it"
+            why = f"host call: {b.why or lacking}"
             return Listing(position, name, value, native=False, schedule=dict(b.instr.schedule), why=why)
         assembly = partial(self._cache.assembly_of, b.text, self.target)
         schedule = dict(b.instr.schedule) | dict(b.code.schedule)
