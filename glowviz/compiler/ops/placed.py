@@ -65,7 +65,8 @@ class MaxUnpool(Op):
     onnx = "MaxUnpool"
     family = "pool"
 
-    def _plain(self, x: tuple[int, ...]) -> tuple[int, ...]:
+    def plain(self, x: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that indices count in, for a logical shape of x."""
         strides, begins, ends, _ = explicit(self.kernel, self.strides, self.pads, ())
         sizes = zip(x[2:], strides, self.kernel, begins, ends, strict=True)
         return (*x[:2], *((n - 1) * s + k - b - e for n, s, k, b, e in sizes))
@@ -74,11 +75,11 @@ class MaxUnpool(Op):
         if indices.elem != "i64" or indices.dims != x.dims:
             raise TypeProblem(f"indices must be i64 of the shape of x {x}, got {indices}")
         if output_shape is None:
-            return Type(x.elem, self._plain(x.dims))
+            return Type(x.elem, self.plain(x.dims))
         return Type(x.elem, numbers(known, "output_shape", "the result's shape"))
 
     def reference(self, x: np.ndarray, indices: np.ndarray, output_shape: np.ndarray | None) -> np.ndarray:
-        plain = self._plain(x.shape)
+        plain = self.plain(x.shape)
         y = np.zeros(plain, x.dtype)
         y.reshape(-1)[indices.reshape(-1)] = x.reshape(-1)
         if output_shape is None:

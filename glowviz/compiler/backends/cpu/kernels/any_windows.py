@@ -12,11 +12,11 @@ from math import prod
 from typing import Any
 
 from glowviz.compiler.backends.cpu.kernels.cells import Cells
-from glowviz.compiler.backends.cpu.kernels.draft import supported
+from glowviz.compiler.backends.cpu.kernels.draft import constant_of, supported
 from glowviz.compiler.backends.cpu.kernels.reduction import lowest
-from glowviz.compiler.backends.cpu.registry import KernelCode, general
+from glowviz.compiler.backends.cpu.registry import KernelCode, general, kernel
 from glowviz.compiler.backends.cpu.values import Index, Value, is_float
-from glowviz.compiler.ops.windows import Windows
+from glowviz.compiler.ops.windows import Windows, slide
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
@@ -172,3 +172,34 @@ def _origin(
         reached = reached & good
         found.append(em.select(good, place, place.match(0)))
     return found, reached
+
+
+@kernel("col2_im")
+@supported
+def col2_im(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """Every pixel gathers the columns of all windows that it lies in."""
+    op = instr.op
+    cells = Cells(instr, program, target, [op.x])
+    x, goal, em = cells.tensor(op.x), cells.result_tensor(), cells.em
+    block = tuple(int(n) for n in constant_of(program, op.block_shape))
+    windows = slide(goal.dims[2:], block, op.strides, op.pads, op.dilations)
+
+    def body(at: list[Index]) -> None:
+        def step(tap: list[Index], values: list[Value]) -> list[Value]:
+            place, reached = _origin(cells, windows, windows.out, at[2:], tap)
+            row = em.index(at[1]) * prod(block) + _flat(cells, tap, block)
+            term = x.read([at[0], row, _flat(cells, place, windows.out)])
+            return [values[0] + em.select(reached, term, term.match(0))]
+
+        goal.write(at, cells.fold(block, [goal.number(0)], step)[0])
+
+    cells.over(goal.dims, body, prod(block))
+    return cells.finish("one pixel after the other", block=list(block))
+
+
+def _flat(cells: Cells, places: Sequence[Index], extents: Sequence[int]) -> Value:
+    """The number of a place in row-major order."""
+    found = cells.em.constant(0, "i64")
+    for place, extent in zip(places, extents, strict=True):
+        found = found * extent + place
+    return found

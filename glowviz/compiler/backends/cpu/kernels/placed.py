@@ -113,3 +113,76 @@ def gather_nd(instr: Instr, program: Program, target: Target) -> KernelCode:
 
     cells.over(lead, slices, max(_count(rest), 1))
     return cells.finish("one run copied per row of indices; indices are checked", depth=depth)
+
+
+@kernel("tensor_scatter")
+@supported
+def tensor_scatter(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """A copy of the cache, then the update's rows from each batch entry's index on."""
+    op = instr.op
+    cells = Cells(instr, program, target, checks=True)
+    goal, cache, update = cells.result_tensor(), cells.tensor(op.past_cache), cells.tensor(op.update)
+    axis, em = op.axis % len(cache.dims), cells.em
+    size = cache.dims[axis]
+
+    def place(places: list[Index]) -> None:
+        start = em.constant(0, "i64")
+        if op.write_indices is not None:
+            start = cells.tensor(op.write_indices).index([places[0]])
+        row = start + places[axis]
+        if op.mode == "circular":
+            row = em.m.mod(row, row.match(size))
+        goal.put_bits([*places[:axis], cells.inside(row, size), *places[axis + 1 :]], update.bits(places))
+
+    def body() -> None:
+        cells.copy_all(goal, cache)
+        cells.nest(update.dims, place)
+
+    cells.once(body)
+    return cells.finish("a copy, then the update; indices are checked", axis=axis)
+
+
+@kernel("reverse_sequence")
+@supported
+def reverse_sequence(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """Every element comes from the mirrored step, or from its own where the sequence has ended."""
+    op = instr.op
+    cells = Cells(instr, program, target)
+    goal, x, lens, em = cells.result_tensor(), cells.tensor(op.x), cells.tensor(op.sequence_lens), cells.em
+    steps = x.dims[op.time_axis]
+
+    def body(at: list[Index]) -> None:
+        given = lens.index([at[op.batch_axis]])
+        # as a slice [:n] has it: counted from the end where negative, never more than there is
+        count = em.smaller(em.larger(em.select(given < 0, given + steps, given), 0), steps)
+        step = em.index(at[op.time_axis])
+        source = list(at)
+        source[op.time_axis] = em.select(step < count, em.index(count) - 1 - step, step)
+        goal.put_bits(at, x.bits(source))
+
+    cells.over(goal.dims, body)
+    return cells.finish("one element after the other", time_axis=op.time_axis)
+
+
+@kernel("max_unpool")
+@supported
+def max_unpool(instr: Instr, program: Program, target: Target) -> KernelCode:
+    """Zeros, then every element where its index leads; of equal places the last one wins."""
+    op = instr.op
+    cells = Cells(instr, program, target, checks=True)
+    goal, x, indices = cells.result_tensor(), cells.tensor(op.x), cells.tensor(op.indices)
+    plain = op.plain(x.dims)
+    zero = cells.em.constant(0, f"i{8 * goal.buffer.type.dtype.itemsize}")
+
+    def place(places: list[Index]) -> None:
+        flat = cells.inside(indices.index(places), _count(plain))
+        goal.put_bits(cells.unravel(flat, plain), x.bits(places))
+
+    def body() -> None:
+        cells.nest(goal.dims, lambda at: goal.put_bits(at, zero))
+        cells.nest(x.dims, place)
+
+    if any(n > m for n, m in zip(plain, goal.dims, strict=True)):
+        raise Unsupported("a result smaller than the map its indices count in")
+    cells.once(body)
+    return cells.finish("zeros, then the elements in order; indices are checked")
