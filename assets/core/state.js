@@ -122,8 +122,13 @@ export function restore() {
   readAddress();
 }
 
+// The view in which an exported page was saved.
+function savedView() {
+  return document.querySelector("meta[name=glowviz-view]")?.content || "";
+}
+
 function readAddress() {
-  const query = new URLSearchParams(inFile ? location.hash.slice(1) : location.search);
+  const query = new URLSearchParams(inFile ? location.hash.slice(1) || savedView() : location.search);
   for (const key of LINKED) {
     const text = query.get(key);
     if (text === null) { current[key] = DEFAULTS[key]; continue; }

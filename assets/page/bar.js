@@ -24,6 +24,8 @@ export function mountBar(element) {
       open && !exported ? el("button.bare", { type: "button", "aria-label": "Charts", title: "Charts (g)", onclick: openCharts }, icon("chart", 16)) : null,
       el("button.bare", { type: "button", "aria-label": isDark() ? "Light theme" : "Dark theme", title: "Light or dark (l)", onclick: toggleTheme }, icon(isDark() ? "sun" : "moon", 16)),
       el("button.bare", { type: "button", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => openOverlay("help") }, icon("help", 16)),
+      exported ? null : el("button.bare", { type: "button", "aria-label": "Write a graph", title: "Write a graph and watch passes (e)", onclick: () => openOverlay("editor") }, icon("edit", 16)),
+      open && !exported ? button("Save page", savePage, { glyph: "file", kind: "small", title: "This run as one HTML file, opened at this view" }) : null,
       open && !exported ? share() : null);
   };
   const stops = [onSession(draw), subscribe(["recording", "theme"], draw)];
@@ -34,6 +36,11 @@ function mark() {
   const sign = icon("norm", 18);
   sign.classList.add("brand-mark");
   return sign;
+}
+
+export function savePage() {
+  const view = permalink().split("?")[1] || "";
+  location.assign(`/api/r/${state().recording}/page.html?view=${encodeURIComponent("?" + view)}`);
 }
 
 function share() {

@@ -43,9 +43,9 @@ export async function openPath(path, shapes = null) {
 
 function started(request, answer) {
   if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
-  const again = request.recording !== undefined;
+  const again = request.recording !== undefined && request.recording !== answer.recording;
   if (again) returnTo(state().at);
-  update({ recording: answer.recording, at: 0, ...(again ? {} : { selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) });
+  update({ recording: answer.recording, at: 0, ...(again ? { against: request.recording, tab: "compare" } : { against: null, camera: null, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) });
   if (answer.job && following !== answer.job) follow(answer.job);
   return answer;
 }

@@ -1,5 +1,6 @@
 // Keys of the page: passes, sides, dock, theme, search and help.
 
+import { exported } from "../core/inlined.js";
 import { bind } from "../core/keys.js";
 import { stepPass } from "../core/session.js";
 import { redo, state, undo, update } from "../core/state.js";
@@ -22,6 +23,7 @@ export function pageKeys() {
   add(["J"], "Page", "Projector: larger type", () => update({ projector: !state().projector }), () => true);
   add(["/"], "Find", "Search in all states", () => openOverlay("search"));
   add([">", "Ctrl+k"], "Find", "Run a command", () => openOverlay("palette"), () => true);
+  add(["e"], "Page", "Write a graph and watch passes", () => openOverlay("editor"), () => !exported);
   add(["?"], "Find", "These keys", () => openOverlay("help"), () => true);
   add(["u", "Ctrl+z"], "Page", "Take back the last change of view", () => undo());
   add(["U", "Ctrl+y"], "Page", "Do it again", redo);

@@ -1,6 +1,7 @@
 // Everything that lies over the page for a moment: search, commands, keys, dimensions, settings, the editor.
 
 import { el, icon, replace } from "../core/dom.js";
+import { bisect } from "./bisect.js";
 import { editor } from "./editor.js";
 import { help } from "./help.js";
 import { paletteOverlay } from "./palette.js";
@@ -14,6 +15,7 @@ const KINDS = {
   help: { title: "Keys", draw: help },
   shapes: { title: "Free dimensions", draw: shapesForm },
   settings: { title: "Compile again", draw: settings },
+  bisect: { title: "First pass that changes a result", draw: bisect },
   editor: { title: "Try passes on a graph", draw: editor, full: true },
 };
 
@@ -36,7 +38,7 @@ export function openOverlay(kind, options = {}) {
   shade.addEventListener("keydown", (event) => trap(event, box));
   replace(host, shade);
   open = { kind, stop: draw(body, { ...options, close: closeOverlay }) || (() => {}) };
-  (box.querySelector("input, textarea, button") || box).focus();
+  (box.querySelector("[data-first]") || box.querySelector("input, textarea, button") || box).focus();
 }
 
 // Returns whether there was something to close.

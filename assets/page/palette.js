@@ -6,6 +6,7 @@ import { goTo, session } from "../core/session.js";
 import { exported } from "../core/inlined.js";
 import { state, update } from "../core/state.js";
 import { MODES } from "../graph/colour.js";
+import { savePage } from "./bar.js";
 import { chooser } from "./chooser.js";
 import { DOCK_TABS } from "./dock.js";
 import { openOverlay } from "./overlays.js";
@@ -31,7 +32,7 @@ function saves() {
   const { recording, at } = state();
   const save = (what, label) => ({ group: "Save", label, run: () => { location.assign(`/api/r/${recording}/${what}`); } });
   if (exported) return [];
-  return [save("page.html", "This run as one HTML page"), save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
+  return [{ group: "Save", label: "This run as one HTML page", run: savePage }, save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
 }
 
 function commands() {

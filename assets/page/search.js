@@ -41,10 +41,11 @@ export function searchOverlay(body, { close }) {
     }
   };
   const show = (found) => {
-    const hits = found.name.map((name, i) => ({ name, title: found.title[i], op: found.op[i], type: found.type[i], born: found.born[i], died: found.died[i], where: found.where[i] }));
+    const hits = found.name.map((name, i) => ({ name, title: found.title[i], op: found.op[i], type: found.type[i], born: found.born[i], died: found.died[i], where: found.where[i], why: found.why?.[i] || "" }));
     list.show(hits, hits.length ? null : empty(`Nothing is called “${last}” in any state.`), (hit) => [
       el("span.hit-title", {}, highlighted(hit.title, last)), el("span.muted.mono", {}, highlighted(hit.name === hit.title ? "" : hit.name, last)),
       el("span.op", {}, hit.op), el("span.space"), el(`span.where${hit.where ? ".gone" : ""}`, {}, hit.where),
+      hit.why ? el("span.hit-why", {}, hit.why) : null,
     ]);
     replace(scopes, found.total > hits.length ? el("span.muted", {}, `${hits.length} of ${found.total.toLocaleString("en-US")} shown`) : null,
       (found.scopes || []).slice(0, 8).map(([scope, count]) => el("span.chip", {}, `${scope} ${count}`)));

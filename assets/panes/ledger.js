@@ -6,6 +6,7 @@ import { exported } from "../core/inlined.js";
 import { goTo, onSession, session } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
 import { attempt } from "../page/compile.js";
+import { openOverlay } from "../page/overlays.js";
 import { problemCard } from "./problems.js";
 
 const SIGNS = { failed: "cross", running: "play", off: "minus" };
@@ -29,7 +30,8 @@ export function mountLedger(element) {
   const head = (passes) => el("div.pane-head", {},
     el("h2", {}, "Passes"), el("span.space"),
     button(hideQuiet ? "Show quiet" : "Hide quiet", () => { hideQuiet = !hideQuiet; draw(); }, { kind: "bare", title: "Passes that changed nothing" }),
-    passes.status === "running" ? el("span.chip", {}, "compiling") : null);
+    passes.status === "running" ? el("span.chip", {}, "compiling") : exported ? null
+      : button("Bisect", () => openOverlay("bisect"), { kind: "small", title: "Find the first pass that changes a result, and the one rewrite in it" }));
   const section = ([title, first, end], passes) => {
     const rows = [...Array(end - first).keys()].map((n) => n + first)
       .filter((row) => !hideQuiet || passes.rows.state[row] !== "quiet");

@@ -1,29 +1,58 @@
 // The life card: from the ONNX node to the measured microseconds, one fact per line.
 
-import { address } from "../core/api.js";
+import { address, get } from "../core/api.js";
 import { exported } from "../core/inlined.js";
 import { openOverlay } from "../page/overlays.js";
 import { button, el, icon, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { goTo } from "../core/session.js";
 import { state, update } from "../core/state.js";
+import { remark } from "./why.js";
+
+const SHOWN = 4000, REMARKS = 3;
 
 export function drawLife(element) {
   return watch(element, {
     keys: ["recording", "at", "selected"],
     path: (now) => (now.recording && now.selected !== null ? address(now.recording, `life/${now.at}`, { name: now.selected }) : null),
     none: () => "Click a box to read its life: where it came from, what changed it and why, and what it costs.",
-    draw: (life) => replace(element, card(life)),
+    draw: (life) => {
+      const refusals = el("div"), code = el("div");
+      replace(element, card(life, refusals, code));
+      if (life.op !== "block") refusalsOf(life.name, refusals);
+      if (life.links?.kernel) assemblyOf(life.links.kernel, code);
+    },
   });
 }
 
-function card(life) {
+// The machine code of the node, so that one click on a box ends at its instructions.
+async function assemblyOf(name, place) {
+  const { recording, selected } = state();
+  const kernel = await get(address(recording, "kernel", { name })).catch(() => null);
+  if (!kernel || state().selected !== selected || !kernel.asm.length) return;
+  const start = Math.max(0, kernel.asm.findIndex((line) => /^[^\s.#][^:]*:/.test(line))); // tables of numbers come before the function
+  const lines = kernel.asm.slice(start).filter((line) => !/^\s*\.(?:cfi_|loc|file|p2align|type|size|globl|section|text)/.test(line));
+  replace(place, el("section.machine-code", {}, el("h4", { title: name }, "Assembly", el("span.muted", {}, ` · ${kernel.asm.length.toLocaleString("en-US")} lines`)),
+    el("pre.mono.asm", { tabindex: 0, "aria-label": "Assembly" }, lines.slice(0, SHOWN).join("\n"), lines.length > SHOWN ? `\n… ${lines.length - SHOWN} more` : ""),
+    button("Beside its LLVM IR", () => update({ dock: "llvm", dock2: "asm", kernel: name }), { kind: "small" })));
+}
+
+// Why passes left it as it is: the same remarks as in the Why? tab, the first ones.
+async function refusalsOf(name, place) {
+  const { recording, at, selected } = state();
+  const why = await get(address(recording, `why/${at}`, { name })).catch(() => null);
+  if (!why || state().selected !== selected || !why.remarks.length) return;
+  replace(place, el("section.left-alone", {}, el("h4", {}, "Not done here"), why.remarks.slice(0, REMARKS).map(remark),
+    why.remarks.length > REMARKS ? button(`All ${why.remarks.length} reasons`, () => update({ tab: "why" }), { kind: "small" }) : null));
+}
+
+function card(life, refusals, code) {
   return el("div.card-stack", {},
     el("section.life", {},
       el("h3", {}, life.title, el("span.muted", {}, ` · ${life.op}`), life.gone ? el("span.chip.gone", {}, "gone") : null),
       life.type ? el("p.mono.muted", {}, life.type) : null,
       life.paragraphs.map(paragraph)),
-    links(life.links || {}, life.name, !life.gone && life.op !== "block"),
+    links(life.links || {}, life.name, !life.gone && life.op !== "block"), refusals, code,
     attributes(life.attributes), neighbours("Inputs", life.inputs), neighbours("Used by", life.users),
     life.origin.length ? el("section", {}, el("h4", {}, "From ONNX"), el("p.origin", {}, life.origin.map((name) => el("span.chip.mono", {}, name)))) : null);
 }

@@ -1,9 +1,11 @@
 // The model's card: what it is, where time and memory go, and what is odd about it.
 
 import { bytes } from "../core/format.js";
-import { el, failed, icon, loading, replace } from "../core/dom.js";
+import { button, el, failed, icon, loading, replace } from "../core/dom.js";
+import { exported } from "../core/inlined.js";
 import { onSession } from "../core/session.js";
-import { update } from "../core/state.js";
+import { state, update } from "../core/state.js";
+import { attempt } from "../page/compile.js";
 
 const SIGNS = { "✓": "check", "!": "warning", "✕": "cross" };
 
@@ -17,11 +19,12 @@ export function drawOverview(element) {
 
 function card(overview) {
   return el("div.card-stack", {},
-    el("section", {}, el("h3", {}, overview.name), el("p", {}, overview.what), weights(overview.weights), table(overview.facts)),
+    el("section", {}, el("h3", {}, overview.name), el("p", {}, overview.what), weights(overview.weights)),
+    section("Findings", overview.findings.slice(0, 5).map(finding), overview.status === "running" ? "not measured yet" : "nothing odd"),
+    el("section", {}, table(overview.facts)),
     ports("Inputs", overview.inputs), ports("Outputs", overview.outputs),
     section("Where time goes", overview.time.map((one) => bar(one.title, one.share, one.text, one.name)), "not timed yet"),
-    section("Where memory goes", overview.memory.length ? account(overview.memory) : [], "not planned yet"),
-    section("Findings", overview.findings.slice(0, 5).map(finding), "nothing odd"));
+    section("Where memory goes", overview.memory.length ? account(overview.memory) : [], "not planned yet"));
 }
 
 function weights({ kind, text }) {
@@ -57,8 +60,10 @@ export function account(parts) {
     parts.filter((part) => !own.includes(part)).map((part) => el("p.port.muted", {}, el("span", {}, part.label), el("span", {}, part.text)))];
 }
 
-function finding({ sign, text, name }) {
+function finding({ sign, text, name, action = null }) {
   const content = [icon(SIGNS[sign] || "warning", 12), el("span", {}, text)];
-  return name ? el("button.finding", { type: "button", onclick: () => update({ selected: name, tab: "life" }) }, content) : el("p.finding", {}, content);
+  const told = name ? el("button.finding", { type: "button", onclick: () => update({ selected: name, tab: "life" }) }, content) : el("p.finding", {}, content);
+  if (!action || exported) return told;
+  return el("div.finding-and-try", {}, told, button(action.label, () => attempt({ recording: state().recording, ...action.request }), { kind: "small" }));
 }
 

@@ -17,7 +17,7 @@ export function drawWhy(element) {
   });
 }
 
-function remark(one) {
+export function remark(one) {
   return el(`section.remark.${one.kind.replace(" ", "-")}`, {},
     el("h4", {}, one.rule, el("span.muted", {}, ` · ${one.pass}`)),
     one.lines.map((line) => el("p.fact-line", {}, line)),

@@ -21,8 +21,11 @@ MOST_LIVES = 1500
 IMPORT = re.compile(r'(\bfrom\s+|\bimport\s*\(?\s*)"(\.{1,2}/[^"]+)"')
 
 
-def one_page(recording: Recording, title: str = "") -> str:
-    """Return the page: every state's picture and ledger, life cards, texts, memory, and as much code as fits."""
+def one_page(recording: Recording, title: str = "", view: str = "") -> str:
+    """Return the page: every state's picture and ledger, life cards, texts, memory, and as much code as fits.
+
+    It opens in `view`, the fields of a permalink ("?at=3&selected=n8").
+    """
     from glowviz.app.server import assets_folder
 
     name = title or str(recording.meta.get("model", "model"))
@@ -32,7 +35,7 @@ def one_page(recording: Recording, title: str = "") -> str:
     return PAGE.format(
         title=_escaped(name), version=glowviz.__version__, css=theme.css() + style(assets),
         marks=json.dumps(theme.marks()), payloads=payloads.replace("</", "<\\/"),
-        imports=json.dumps({"imports": modules(assets)}),
+        view=_escaped(view).replace('"', "&quot;"), imports=json.dumps({"imports": modules(assets)}),
     )
 
 
@@ -43,6 +46,7 @@ PAGE = """<!DOCTYPE html>
 <style>{css}</style>
 <script type="application/json" id="glowviz-marks">{marks}</script>
 <script type="application/json" id="glowviz-payloads">{payloads}</script>
+<meta name="glowviz-view" content="{view}">
 <script type="importmap">{imports}</script></head>
 <body><script type="module">import "glowviz/standalone.js";</script></body>
 </html>

@@ -96,8 +96,12 @@ class Reader(Protocol):
         """Return names of all snapshots that match, removed ones included."""
         ...
 
-    def page(self) -> str:
-        """Return the whole run as one HTML file."""
+    def compare(self, other: "Reader") -> Payload:
+        """Return this run beside another one of the same model."""
+        ...
+
+    def page(self, view: str = "") -> str:
+        """Return the whole run as one HTML file that opens in `view`, the fields of a permalink."""
         ...
 
     def picture(self, snapshot: int) -> str:

@@ -10,11 +10,12 @@ from threading import Lock
 
 from glowviz.app.picture import svg
 from glowviz.app.problem import Problem
-from glowviz.app.reader import Payload, SceneRequest
+from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.scene import Scenes
 from glowviz.app.store import Store
 from glowviz.app.views import (
     changes,
+    compare,
     heat,
     ir_text,
     kernels,
@@ -156,10 +157,15 @@ class RecordingReader:
     def search(self, query: str) -> Payload:
         return search.search(self.recording, query)
 
-    def page(self) -> str:
+    def compare(self, other: Reader) -> Payload:
+        if not isinstance(other, RecordingReader):
+            raise Problem("This run cannot be compared with that one.", expected="two recordings")
+        return compare.compare(self.recording, other.recording)
+
+    def page(self, view: str = "") -> str:
         from glowviz.app.export import one_page  # it is made of a reader's answers, so it knows this module
 
-        return one_page(self.recording, self.notes.get("title", ""))
+        return one_page(self.recording, self.notes.get("title", ""), view)
 
     def picture(self, snapshot: int) -> str:
         return svg(self.recording, min(snapshot, self.recording.last("graph") or 0))

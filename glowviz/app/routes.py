@@ -17,6 +17,8 @@ from glowviz.app.services import Services, Workshop
 from glowviz.app.store import checked
 from glowviz.compiler.problem import Problem as CompilerProblem
 
+LONGEST_VIEW = 4000
+
 
 def blueprint(services: Services) -> Blueprint:
     """Return all /api routes bound to these services."""
@@ -82,7 +84,13 @@ def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
 
     @api.get("/r/<identifier>/page.html")
     def page(identifier: str) -> Response:
-        return saved(reader(identifier).page(), "text/html", "glowviz.html")
+        view = request.args.get("view", "")[:LONGEST_VIEW]
+        return saved(reader(identifier).page(view), "text/html", "glowviz.html")
+
+    @api.get("/r/<identifier>/compare")
+    def compare(identifier: str) -> Response:
+        other = reader(checked(request.args.get("with", "")))
+        return answer(reader(identifier).compare(other))
 
     @api.get("/r/<identifier>/recording.glowrec")
     def recording(identifier: str) -> Response:

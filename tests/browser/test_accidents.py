@@ -1,4 +1,4 @@
-"""A compilation that crashes, loops or eats memory ends one job: the page says what, where and what to do, and goes on."""
+"""A compilation that crashes, loops or eats memory ends one job; the page says what, where, what to do, and goes on."""
 
 from collections.abc import Iterator
 from pathlib import Path

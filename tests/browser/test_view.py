@@ -1,4 +1,4 @@
-"""A permalink carries the whole view, camera included, and the browser's Back and Forward undo and redo every change."""
+"""A permalink carries the whole view, camera included; the browser's Back and Forward undo and redo every change."""
 
 import pytest
 

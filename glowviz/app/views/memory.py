@@ -1,11 +1,13 @@
 """The memory map: every buffer with address and lifetime, the peak attributed, and the whole account."""
 
+from itertools import pairwise
 from typing import Any
 
 from glowviz.app.reader import Payload
-from glowviz.app.wording import account_of, byte_text
+from glowviz.app.wording import account_of, byte_text, sentence
 from glowviz.compiler.recording.reader import Recording
 
+SHARING = ("share_buffers", "borrow_views", "copy_elimination", "fuse", "peephole", "delete_dead_allocs")
 COLUMNS = ("name", "title", "space", "offset", "size", "first", "end", "kind", "value")
 ACCOUNT = (("weights", "weights"), ("packed", "packed copies"), ("activations", "activations"), ("state", "state"),
            ("io", "inputs and outputs"), ("scratch", "scratch"), ("code", "code"), ("process_peak", "process measured"))
@@ -36,7 +38,8 @@ def memory(recording: Recording, snapshot: int) -> Payload:
         "steps": len(statements), "instructions": [row["text"][:160] for row in statements], "planned": 1,
         "spaces": [{"name": name, "size": size} for name, size in spaces if size], "live": live,
         "bound": plan["lower_bound"], "peak": {"bytes": live[peak] if live else 0, "step": peak},
-        "lines": _peak_lines(rows, live, peak, plan, statements), "account": _account(meta), "buffers": columns,
+        "lines": _peak_lines(recording, rows, live, peak, plan, statements), "account": _account(meta),
+        "buffers": columns,
     }
 
 
@@ -59,7 +62,7 @@ def _live(rows: list[dict[str, Any]], steps: int) -> list[int]:
     return live
 
 
-def _peak_lines(rows: list[dict[str, Any]], live: list[int], peak: int, plan: dict[str, Any],
+def _peak_lines(recording: Recording, rows: list[dict[str, Any]], live: list[int], peak: int, plan: dict[str, Any],
                 statements: list[Any]) -> list[str]:
     if not live:
         return []
@@ -77,7 +80,30 @@ def _peak_lines(rows: list[dict[str, Any]], live: list[int], peak: int, plan: di
     if weights > plan["total"]:
         share = weights / (weights + plan["total"])
         lines.append(f"Weights are {share:.0%} of weights and activations together: smaller activations help little.")
-    return lines
+    return [*lines, *_shrinks(recording, rows, live, peak, alive, statements)]
+
+
+def _shrinks(recording: Recording, rows: list[dict[str, Any]], live: list[int], peak: int,
+             alive: list[dict[str, Any]], statements: list[Any]) -> list[str]:
+    """Return what would make the peak smaller, what a pass refused there, and which passes brought it down."""
+    lines = []
+    for row in alive[:1]:
+        without = [size - row["size"] * (row["birth"] <= step < row["death"]) for step, size in enumerate(live)]
+        there = max(range(len(without)), key=without.__getitem__)
+        gain = live[peak] - without[there]
+        name, elsewhere = row["name"], f"{byte_text(without[there])}{_running(statements, there)}"
+        lines.append(f"To shrink: without {name} (written in place of an operand, or computed later) the peak is "
+                     f"{elsewhere}." if gain else f"Without {name} there is another peak of {elsewhere}: both must go.")
+    refused = [one for row in alive for one in recording.refusals_at(row["name"]) if one["pass_name"] in SHARING]
+    lines += dict.fromkeys(sentence(f"{one['pass_name']} left {one['anchor']}: {one['reason']}") for one in refused[:3])
+    steps = recording.passes()
+    for before, after in pairwise(steps):
+        if before["level"] == after["level"] and before["peak"] and after["peak"] and before["peak"] != after["peak"]:
+            verb = "lowered" if after["peak"] < before["peak"] else "raised"
+            lines.append(f"{after['name']} (pass {after['snapshot']}) {verb} it from {byte_text(before['peak'])} "
+                         f"to {byte_text(after['peak'])}.")
+    off = dict.fromkeys(step["name"] for step in steps if step["status"] == "off")
+    return lines + [f"{name} was switched off in this run; with it the peak may be smaller." for name in off]
 
 
 def _running(statements: list[Any], peak: int) -> str:

@@ -1,15 +1,13 @@
 """The five numbers at one state: each with its change against the imported model, or why it is not known."""
 
-import zlib
 from typing import Any
 
 import orjson
 
+from glowviz.app.measured import Runs, whole_runs
 from glowviz.app.reader import Payload
-from glowviz.app.wording import byte_text, digits, flop_text, is_bound, median, signed, spread, time_with_spread
+from glowviz.app.wording import byte_text, digits, flop_text, is_bound, signed, time_with_spread
 from glowviz.compiler.recording.reader import Recording
-
-UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 
 UNBOUND = "shapes are not bound yet"
 
@@ -19,7 +17,7 @@ def numbers(recording: Recording, snapshot: int) -> Payload:
     steps = recording.passes()
     meta = recording.meta
     failed = steps[snapshot]["status"] == "failed"
-    times = _whole_runs(recording) if snapshot == len(steps) - 1 else None
+    times = whole_runs(recording) if snapshot == len(steps) - 1 else None
     bound = _bound(recording, snapshot)
     made = (
         _time(steps, snapshot, times),
@@ -37,26 +35,15 @@ def number(key: str, label: str, value: str, *, tip: str = "", **more: Any) -> P
             "stale": False, "tip": tip} | more
 
 
-def _whole_runs(recording: Recording) -> tuple[list[float], int, str] | None:
-    """Return (seconds, threads, note) of the timed whole runs, or None."""
-    rows = recording.query("SELECT * FROM runs ORDER BY rowid DESC LIMIT 1")
-    if not rows:
-        return None
-    unit = UNIT_SECONDS.get(rows[0]["unit"], 1e-9)
-    samples = [one * unit for one in orjson.loads(zlib.decompress(rows[0]["samples"]))]
-    return (samples, rows[0]["threads"], rows[0]["note"]) if samples else None
-
-
-def _time(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], int, str] | None) -> Payload:
+def _time(steps: list[dict[str, Any]], snapshot: int, times: Runs | None) -> Payload:
     if times is None:
         last = snapshot == len(steps) - 1
         why = "not timed yet" if last else f"not timed: {steps[snapshot]['level']} pass"
         return number("time", "Time", "–", why=why, tip="Only the finished program runs.")
-    samples, threads, note = times
-    thread_text = "1 thread" if threads == 1 else f"{threads} threads"
-    value, around = time_with_spread(median(samples), spread(samples))
-    return number("time", "Time", value, spread=around, second=f"n={len(samples)}, {thread_text}",
-                  tip=f"Median ± half the quartile distance of whole runs. {note}")
+    thread_text = "1 thread" if times.threads == 1 else f"{times.threads} threads"
+    value, around = time_with_spread(times.median, times.spread)
+    return number("time", "Time", value, spread=around, second=f"n={len(times.samples)}, {thread_text}",
+                  tip=f"Median ± half the quartile distance of whole runs. {times.note}")
 
 
 def _memory(steps: list[dict[str, Any]], snapshot: int, meta: dict[str, Any]) -> Payload:
@@ -93,14 +80,14 @@ def _bound(recording: Recording, snapshot: int) -> bool:
     return all(is_bound(text) for row in rows for _, text in orjson.loads(row["inputs"]))
 
 
-def _work(steps: list[dict[str, Any]], snapshot: int, times: tuple[list[float], int, str] | None,
+def _work(steps: list[dict[str, Any]], snapshot: int, times: Runs | None,
           meta: dict[str, Any]) -> Payload:
     flops = steps[snapshot]["flops"]
     first = steps[0]["flops"] if len(steps) < 2 else max(steps[0]["flops"], steps[1]["flops"])
     second = _against(flops, first)
     peak = (meta.get("target_facts") or {}).get("peak_gflops")
     if times and peak:
-        second = f"{flops / median(times[0]) / 1e9 / peak:.0%} of this machine's peak"
+        second = f"{flops / times.median / 1e9 / peak:.0%} of this machine's peak"
     return number("work", "Work", flop_text(flops), second=second, tip="Arithmetic of one run, from the shapes.")
 
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import orjson
 
+from glowviz.app.findings import findings
+from glowviz.app.measured import instruction_times
 from glowviz.app.reader import Payload
-from glowviz.app.wording import account_of, byte_text, counted, digits, median, shape_of, time_text, told
+from glowviz.app.wording import account_of, byte_text, counted, digits, shape_of, time_text, told
 from glowviz.compiler.recording.reader import Recording
 
-UNIT_SECONDS = {"ns": 1e-9, "us": 1e-6, "ms": 1e-3, "s": 1.0}
 WEIGHTS = {"trained": "Weights are trained.", "seeded": "Weights are seeded random: answers mean nothing.",
            "unknown": "Whether the weights are trained, the file does not say."}
 ACCOUNT = ("weights", "packed", "activations", "state", "io", "scratch", "code", "process_peak")
@@ -27,7 +28,7 @@ def overview(recording: Recording, title: str = "", weights: str = "unknown") ->
         "precision": meta.get("precision", "f32"), "threads": meta.get("threads", 1), "problems": failed,
         "what": _what(recording, facts), "facts": _facts(meta, facts), "inputs": inputs, "outputs": outputs,
         "weights": {"kind": weights, "text": WEIGHTS[weights]}, "time": _time(recording),
-        "memory": _memory(meta), "findings": [_finding(one) for one in facts.get("findings", [])],
+        "memory": _memory(meta), "findings": findings(recording),
     }
 
 
@@ -81,15 +82,15 @@ def _facts(meta: dict[str, Any], facts: dict[str, Any]) -> list[list[str]]:
 
 
 def _time(recording: Recording) -> list[Payload]:
-    rows = recording.kernels() if recording.query("SELECT 1 FROM spans LIMIT 1") else []
-    times = {row["position"]: median(span["samples"]) * UNIT_SECONDS[span["unit"]]
-             for row in rows for span in row["spans"][:1] if span["samples"]}
-    labels = {s["value"]: s["label"] for s in recording.statements()} if times else {}
-    total = sum(times.values()) or 1.0
-    slowest = sorted((row for row in rows if row["position"] in times), key=lambda row: -times[row["position"]])[:3]
-    return [{"title": labels.get(row["value"]) or row["value"], "name": row["value"],
-             "share": times[row["position"]] / total,
-             "text": f"{time_text(times[row['position']])}, {times[row['position']] / total:.0%}"} for row in slowest]
+    times = instruction_times(recording)
+    if not times:
+        return []
+    labels = {s["value"]: s["label"] for s in recording.statements()}
+    values = {row["position"]: row["value"] for row in recording.query("SELECT position, value FROM kernels")}
+    total = sum(times.values())
+    slowest = sorted((position for position in times if position in values), key=lambda at: -times[at])[:3]
+    return [{"title": labels.get(values[at]) or values[at], "name": values[at], "share": times[at] / total,
+             "text": f"{time_text(times[at])}, {times[at] / total:.0%}"} for at in slowest]
 
 
 def _memory(meta: dict[str, Any]) -> list[Payload]:
@@ -97,8 +98,3 @@ def _memory(meta: dict[str, Any]) -> list[Payload]:
     rows = [(key.replace("_", " "), account[key]) for key in (*ACCOUNT, "io") if account.get(key)]
     return [{"label": label, "bytes": size, "text": byte_text(size)} for label, size in dict(rows).items()]
 
-
-def _finding(one: dict[str, Any]) -> Payload:
-    where = one.get("where") or []
-    text = one["what"] + (f". {one['do']}" if one.get("do") else "")
-    return {"sign": "!", "text": text + ("" if text.endswith(".") else "."), "name": where[0] if where else None}
