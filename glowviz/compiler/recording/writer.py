@@ -55,7 +55,7 @@ class Recorder:
         self._graph: Graph = Graph()
         self._program: Program = Program()
         self._constant_rows: dict[str, int] = {}
-        self._weights = 0
+        self._weights = self._idle = 0
         self.snapshot = -1
         self.set_meta(meta)
 
@@ -124,6 +124,10 @@ class Recorder:
         self.insert("nodes", rows)
         self._store_constants(graph)
         self._store_interface(graph)
+        if graph is not self._graph:
+            # what a pass has just replaced stays until dce, but nobody needs memory for it any more
+            idle = graph.constants.keys() - graph.users.keys() - graph.returned
+            self._idle = sum(bytes_of(graph.constants[name]) for name in idle)
         self._graph = graph
 
     def _store_constants(self, graph: Graph) -> None:
@@ -214,7 +218,7 @@ class Recorder:
         row = (
             self.snapshot, step.name, step.stage, step.level, step.status, _json(dict(step.options)), step.summary,
             step.promise, step.required, step.seconds, step.verify_seconds, log.tried, len(log.changes), kept, nodes,
-            self._versions.flops, self._versions.moved, step.peak, step.peak_at, self._weights, step.error,
+            self._versions.flops, self._versions.moved, step.peak, step.peak_at, self._weights - self._idle, step.error,
             _json(dict(step.problem)) if step.problem else None,
         )
         self.insert("passes", [row])

@@ -285,3 +285,11 @@ def test_it_cannot_be_written_through_a_reader(tmp_path: Path) -> None:
 def test_there_is_no_program_before_irgen(tmp_path: Path) -> None:
     with pytest.raises(RecordingProblem, match="irgen makes the first one"):
         recorded(tmp_path / "r", chain("a")).program_text(0)
+
+
+def test_weights_count_while_somebody_reads_them(run: Run) -> None:
+    graphs = [ir for _, ir in run.live if isinstance(ir, Graph)]
+    assert any(c not in graph.users for graph in graphs for c in graph.constants)  # until dce
+    for row, graph in zip(run.recording.passes(), graphs, strict=False):
+        read = [c for name, c in graph.constants.items() if name in graph.users or name in graph.returned]
+        assert row["weights"] == sum(c.type.bytes for c in read), row["name"]
