@@ -12,7 +12,9 @@ import orjson
 def ops(options: argparse.Namespace) -> int:
     """Every op and what it can: the op × concern table."""
     from glowviz.compiler.ops.table import rows
+    from glowviz.compiler.plugins import load_plugins
 
+    load_plugins()
     return show(rows(), options)
 
 
@@ -22,10 +24,13 @@ def passes(options: argparse.Namespace) -> int:
 
 
 def pass_rows() -> list[dict[str, Any]]:
-    """One row per pass of the pipeline, in order of first use."""
+    """One row per pass of the pipeline, in order of first use, then one for each that other packages add."""
     from glowviz.compiler.pipeline import pipeline_passes
+    from glowviz.compiler.plugins import load_plugins
     from glowviz.compiler.rewrite import PASSES
 
+    load_plugins()
+    added = [name for name, one in PASSES.items() if not one.function.__module__.startswith("glowviz.")]
     return [
         {
             "pass": name,
@@ -35,15 +40,15 @@ def pass_rows() -> list[dict[str, Any]]:
             "options": ", ".join(f"{o.name}={o.default!r}" for o in PASSES[name].options.values()),
             "rewrite": " ".join(PASSES[name].summary.split()),
         }
-        for name in pipeline_passes()
+        for name in (*pipeline_passes(), *sorted(added))
     ]
 
 
 def backends(options: argparse.Namespace) -> int:
     """Every backend this installation can compile for."""
-    from glowviz.compiler.backends import BACKENDS
+    from glowviz.compiler.backends import known_backends
 
-    return show([{"backend": name, "what": text} for name, (_, text) in BACKENDS.items()], options)
+    return show([{"backend": name, "what": text} for name, text in known_backends().items()], options)
 
 
 def show(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.irgen import live_peak
+from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Alloc, Dealloc, Program
 from glowviz.compiler.recording.records import PassLog
@@ -65,6 +66,9 @@ class Ledger:
     snapshots: list[tuple[str, Any]] | None = None
     """Set to a list to keep every (pass, IR) pair in memory, as bisecting does."""
     _known_peak: tuple[int | None, str] = (None, "")
+
+    def __post_init__(self) -> None:
+        load_plugins()
 
     def check(self, names: tuple[str, ...]) -> None:
         """Refuse switches and options that name no pass, and switching off what is required."""

@@ -18,6 +18,7 @@ from glowviz.compiler.importer.nodes import Notes
 from glowviz.compiler.importer.problem import ImportProblem
 from glowviz.compiler.importer.reader import Reader, declared_inputs
 from glowviz.compiler.importer.source import Source, open_source
+from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.shapes import FreeDim, ShapeProblem, bind
 from glowviz.compiler.types import TypeProblem
@@ -41,6 +42,7 @@ def read_model(
     `shapes` binds inputs (the pass bind_shapes does the rest). `files` are uploaded side files by name; with
     them no folder is read. ImportProblem or ShapeProblem says what is not taken, and nothing else is raised.
     """
+    load_plugins()
     opened = open_source(source, files)
     return _guarded(opened, lambda: _read(opened, shapes or {}))
 

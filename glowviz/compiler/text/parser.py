@@ -9,6 +9,7 @@ import numpy as np
 
 from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin, Output, Payload, Region, State
 from glowviz.compiler.ops.base import INSTRUCTIONS, OPS, Op
+from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Halo, Instr, Program, PublicOutput, Statement, View
 from glowviz.compiler.text.scanner import Scanner, TextProblem, as_array
 from glowviz.compiler.types import Type, TypeProblem
@@ -19,6 +20,7 @@ Payloads = Mapping[str, Payload] | Callable[[str], Payload | None]
 
 def parse_graph(text: str, payloads: Payloads | None = None) -> Graph:
     """A Graph from its text; TextProblem says the line and what was expected there."""
+    load_plugins()
     parser = Parser(text, payloads)
     graph = parser.graph(Graph)
     parser.at_end()
@@ -27,6 +29,7 @@ def parse_graph(text: str, payloads: Payloads | None = None) -> Graph:
 
 def parse_program(text: str, payloads: Payloads | None = None) -> Program:
     """A Program from its text; TextProblem says the line and what was expected there."""
+    load_plugins()
     parser = Parser(text, payloads)
     program = parser.program()
     parser.at_end()
