@@ -277,7 +277,8 @@ def _sections(parts: list[Fold | str]) -> list[Fold | str]:
     while len(parts) > MOST_BOXES:
         size = max(2, -(-len(parts) // (MOST_BOXES // 2)))
         groups = [parts[k : k + size] for k in range(0, len(parts), size)]
-        parts = [_section(group, k, level) for k, group in enumerate(groups, 1)]
+        alike = len({part.title if isinstance(part, Fold) else "" for part in parts}) == 1
+        parts = [_section(group, k * size, level, alike) for k, group in enumerate(groups)]
         level += 1
     return parts
 
@@ -289,17 +290,13 @@ def _opened(parts: Parts) -> Parts:
     return parts
 
 
-def _section(group: list[Fold | str], number: int, level: int) -> Fold:
-    head = group[0].name if isinstance(group[0], Fold) else group[0]
-    return Fold(f"fold:section{level}:{head}", _section_title(group, number), list(group))
-
-
-def _section_title(group: Sequence[Fold | str], number: int) -> str:
-    """What is in a section where it is all the same; else its number."""
-    titles = list(dict.fromkeys(part.title if isinstance(part, Fold) else "" for part in group))
-    if len(titles) == 1 and titles[0]:
-        return f"{titles[0]} ×{len(group)}"
-    return f"Section {number}"
+def _section(group: list[Fold | str], before: int, level: int, alike: bool) -> Fold:
+    """A box for parts that follow each other; where all parts of the model are alike, its title counts them."""
+    first = group[0]
+    head = first.name if isinstance(first, Fold) else first
+    numbers = f"{before + 1:,}–{before + len(group):,}"
+    title = f"{first.title} {numbers}" if alike and isinstance(first, Fold) and not level else f"Parts {numbers}"
+    return Fold(f"fold:section{level}:{head}", title, list(group))
 
 
 # scopes ----------------------------------------------------------------------------------------
