@@ -21,6 +21,7 @@ from glowviz.compiler.passes.bind_shapes import bind_shapes
 from glowviz.compiler.text import parse_graph
 from glowviz.compiler.types import Quant, Symbol, Type, TypeProblem, channels_last, of_array
 from tests.compiler.importer.small import by_runtime, by_us, model, node, read, value
+from tests.compiler.ops.test_onnxruntime import NOT_THERE
 from tests.models import example, light, light_names, trained
 
 
@@ -94,7 +95,7 @@ def test_a_trained_model_computes_the_same() -> None:
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.onnx and onnx.defs.has(cls.onnx, OPSET, cls.domain))
 EXPORTED += ["ChannelShuffle"]  # ours alone, written as the three nodes it is made of
-AS_GIVEN = {"RoiAlign", "MaxRoiPool", "NonMaxSuppression", "MelWeightMatrix"}
+AS_GIVEN = {"StringConcat", "StringSplit", "StringNormalizer", "RegexFullMatch", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "MelWeightMatrix"}
 """Ops whose operands are boxes, limits or sizes: random ones would mean nothing."""
 NOT_IN_RUNTIME = {"f64", "f16", "bf16", "u8", "i8", "i16", "u16", "u32", "u64"}
 """Element types for which onnxruntime's CPU provider lacks many kernels; they are checked by coming back."""
@@ -147,10 +148,13 @@ def test_samples_of_every_op_come_back_and_run(name: str) -> None:
         given = sample_inputs(graph)
         ours, again = run_graph(graph, given), run_graph(back, given)
         for output in graph.outputs:
+            if ours[output.public].dtype == object:
+                np.testing.assert_array_equal(ours[output.public], again[output.public])
+                continue
             # attributes are f32 in ONNX, and Swish is written in other ops
             np.testing.assert_allclose(ours[output.public], again[output.public], rtol=1e-6)
         compared |= _compared(graph, given, ours)
-    assert compared, f"onnxruntime ran no sample of {name}"
+    assert compared or name in NOT_THERE, f"onnxruntime ran no sample of {name}"
 
 
 def _compared(graph: Graph, given: dict[str, np.ndarray], ours: dict[str, np.ndarray]) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from onnx import FunctionProto, GraphProto, NodeProto
 
 from glowviz.compiler.graph import Origin, Region
-from glowviz.compiler.importer import quirks_number, quirks_shape, quirks_training
+from glowviz.compiler.importer import quirks_ml, quirks_number, quirks_shape, quirks_training, quirks_trees
 from glowviz.compiler.importer.attributes import attributes_of, defaults_of, schema_of
 from glowviz.compiler.importer.convert import class_of, convert
 from glowviz.compiler.importer.functions import body_of, bound_attributes, with_attributes
@@ -28,6 +28,7 @@ from glowviz.compiler.ops.base import Op
 assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what declares their quirks
 assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
+assert quirks_ml.ML == quirks_trees.ML
 
 Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 Work = Iterator[tuple[NodeProto, Scope, Origin]]

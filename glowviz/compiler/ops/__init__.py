@@ -44,6 +44,7 @@ from glowviz.compiler.ops.chance import (
 )
 from glowviz.compiler.ops.control import Opaque
 from glowviz.compiler.ops.conv import Conv, ConvTranspose
+from glowviz.compiler.ops.deform import DeformConv
 from glowviz.compiler.ops.elementwise import (
     Abs,
     Add,
@@ -66,6 +67,7 @@ from glowviz.compiler.ops.elementwise import (
 from glowviz.compiler.ops.fused import Fused, epilogue, fuse_nodes, heavy, unfused
 from glowviz.compiler.ops.generate import ConstantOfShape, Range, Trilu
 from glowviz.compiler.ops.grid import GridSample
+from glowviz.compiler.ops.images import ImageDecoder
 from glowviz.compiler.ops.index import (
     Gather,
     GatherElements,
@@ -136,6 +138,14 @@ from glowviz.compiler.ops.shape import (
     Unsqueeze,
 )
 from glowviz.compiler.ops.spectral import DFT, STFT, MelWeightMatrix
+from glowviz.compiler.ops.strings import (
+    Labels,
+    RegexFullMatch,
+    StringConcat,
+    StringNormalizer,
+    StringSplit,
+    TfIdfVectorizer,
+)
 from glowviz.compiler.ops.transcendental import (
     Acos,
     Acosh,
@@ -154,6 +164,7 @@ from glowviz.compiler.ops.transcendental import (
     Tan,
     Tanh,
 )
+from glowviz.compiler.ops.trees import Trees
 
 __all__ = [
     "DFT",
@@ -202,6 +213,7 @@ __all__ = [
     "Cosh",
     "CumProd",
     "CumSum",
+    "DeformConv",
     "DepthToSpace",
     "DequantizeLinear",
     "Det",
@@ -236,9 +248,11 @@ __all__ = [
     "HardSwish",
     "Hardmax",
     "Identity",
+    "ImageDecoder",
     "InstanceNormalization",
     "IsInf",
     "IsNaN",
+    "Labels",
     "LayerNormalization",
     "LeakyRelu",
     "Less",
@@ -291,6 +305,7 @@ __all__ = [
     "ReduceProd",
     "ReduceSum",
     "ReduceSumSquare",
+    "RegexFullMatch",
     "Relu",
     "Reorder",
     "Reshape",
@@ -316,16 +331,21 @@ __all__ = [
     "Split",
     "Sqrt",
     "Squeeze",
+    "StringConcat",
+    "StringNormalizer",
+    "StringSplit",
     "Sub",
     "Sum",
     "Swish",
     "Tan",
     "Tanh",
     "TensorScatter",
+    "TfIdfVectorizer",
     "ThresholdedRelu",
     "Tile",
     "TopK",
     "Transpose",
+    "Trees",
     "Trilu",
     "Unique",
     "Unsqueeze",

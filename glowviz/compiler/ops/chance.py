@@ -13,7 +13,7 @@ from glowviz.compiler.types import ELEMENTS, Type, TypeProblem, of_array
 
 def generator(seed: float | None) -> np.random.RandomState:
     """numpy's old generator, which every release of it repeats."""
-    fresh = int(np.random.SeedSequence().entropy or 0) & 0xFFFFFFFF
+    fresh = int(np.random.SeedSequence().generate_state(1)[0])
     return np.random.RandomState(fresh if seed is None else int(seed) & 0xFFFFFFFF)
 
 

@@ -17,7 +17,7 @@ PROTO = {
     "f32": TensorProto.FLOAT, "f64": TensorProto.DOUBLE, "f16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16,
     "i8": TensorProto.INT8, "i16": TensorProto.INT16, "i32": TensorProto.INT32, "i64": TensorProto.INT64,
     "u8": TensorProto.UINT8, "u16": TensorProto.UINT16, "u32": TensorProto.UINT32, "u64": TensorProto.UINT64,
-    "bool": TensorProto.BOOL, "f8e4m3fn": TensorProto.FLOAT8E4M3FN,
+    "bool": TensorProto.BOOL, "string": TensorProto.STRING,
 }
 RENAMED = {"kernel": "kernel_shape", "trans_a": "transA", "trans_b": "transB"}
 AXES_AS_INPUT = {"Squeeze", "Unsqueeze"}
@@ -37,11 +37,15 @@ def model_of(op: Op, arrays: dict[str, np.ndarray], types: tuple[Type, ...]) -> 
         [node],
         "one",
         [helper.make_tensor_value_info(n, PROTO[of_array(a).elem], a.shape) for n, a in extra.items()],
-        [helper.make_tensor_value_info(n, PROTO[t.elem], t.dims) for n, t in zip(outputs, types, strict=True)],
+        [helper.make_tensor_value_info(n, PROTO[t.elem], _shape(t)) for n, t in zip(outputs, types, strict=True)],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=10)
     onnx.checker.check_model(model)
     return model.SerializeToString(), extra
+
+
+def _shape(type_: Type) -> list[int | str]:
+    return [n if isinstance(n, int) else n.name for n in type_.shape or ()]
 
 
 def _operands(op: Op) -> list[str]:

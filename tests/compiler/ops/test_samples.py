@@ -26,7 +26,7 @@ EACH = pytest.mark.parametrize(("kind", "case"), [c[2:] for c in CASES], ids=[f"
 def close(found: np.ndarray, wanted: np.ndarray, tolerance: float) -> None:
     assert found.dtype == wanted.dtype
     assert found.shape == wanted.shape
-    if wanted.dtype.kind in "biu":
+    if wanted.dtype.kind in "biuO":
         np.testing.assert_array_equal(found, wanted)
         return
     found, wanted = found.astype(np.float64), wanted.astype(np.float64)
