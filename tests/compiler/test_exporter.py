@@ -95,7 +95,10 @@ def test_a_trained_model_computes_the_same() -> None:
 
 EXPORTED = sorted(name for name, cls in OPS.items() if cls.onnx and onnx.defs.has(cls.onnx, OPSET, cls.domain))
 EXPORTED += ["ChannelShuffle"]  # ours alone, written as the three nodes it is made of
-AS_GIVEN = {"StringConcat", "StringSplit", "StringNormalizer", "RegexFullMatch", "RoiAlign", "MaxRoiPool", "NonMaxSuppression", "MelWeightMatrix"}
+AS_GIVEN = {
+    "StringConcat", "StringSplit", "StringNormalizer", "RegexFullMatch", "RoiAlign", "MaxRoiPool", "NonMaxSuppression",
+    "MelWeightMatrix",
+}
 """Ops whose operands are boxes, limits or sizes: random ones would mean nothing."""
 NOT_IN_RUNTIME = {"f64", "f16", "bf16", "u8", "i8", "i16", "u16", "u32", "u64"}
 """Element types for which onnxruntime's CPU provider lacks many kernels; they are checked by coming back."""

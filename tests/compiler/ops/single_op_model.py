@@ -90,7 +90,7 @@ def _attributes(op: Op) -> dict[str, Any]:
             continue
         if name == "axes" and (op.onnx in AXES_AS_INPUT or op.onnx.startswith("Reduce")):
             continue
-        number = isinstance(value, str) and str(declared[RENAMED.get(name, name)].type).endswith("INT")
+        number = isinstance(value, str) and not absent and str(declared[RENAMED.get(name, name)].type).endswith("INT")
         found[RENAMED.get(name, name)] = PROTO[value] if number else int(value) if isinstance(value, bool) else value
     return _special(op, found)
 
