@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,10 +19,15 @@ WHAT, WORK = slice(4, 10), slice(12, 14)
 
 
 class NodeVersions:
-    """One row for each node version; `flops` and `moved` are the sums over the living ones."""
+    """One row for each node version; `flops` and `moved` are the sums over the living ones.
+
+    `reads` counts the living nodes that read a value, `touched` has the values whose count the last step changed.
+    """
 
     def __init__(self, interned: Interned) -> None:
         self.flops = self.moved = 0
+        self.reads: Counter[str] = Counter()
+        self.touched: set[str] = set()
         self._interned = interned
         self._alive: dict[str, Row] = {}
         self._rowids: dict[str, int] = {}
@@ -40,6 +46,11 @@ class NodeVersions:
         self._rowids.update(zip(step.ranks, range(rowid, rowid + len(rows)), strict=True))
         self._count(rows, 1)
         self._count(old.values(), -1)
+        gone = [o for name in old for o in before.nodes[name].op.operands]
+        come = [o for name in step.ranks for o in after.nodes[name].op.operands]
+        self.reads.subtract(gone)
+        self.reads.update(come)
+        self.touched = {*gone, *come}
         return ended, rows
 
     def _count(self, rows: Iterable[Row], sign: int) -> None:

@@ -55,7 +55,8 @@ class Recorder:
         self._graph: Graph = Graph()
         self._program: Program = Program()
         self._constant_rows: dict[str, int] = {}
-        self._weights = self._idle = 0
+        self._weights = 0
+        self._idle: dict[str, int] = {}
         self.snapshot = -1
         self.set_meta(meta)
 
@@ -119,21 +120,28 @@ class Recorder:
     # graphs ------------------------------------------------------------------------------------
 
     def _store_graph(self, graph: Graph) -> None:
+        if graph is self._graph:
+            return
         ended, rows = self._versions.follow(self._graph, graph, self.snapshot, self._next_rowid("nodes"))
         self._end("nodes", ended)
         self.insert("nodes", rows)
         self._store_constants(graph)
         self._store_interface(graph)
-        if graph is not self._graph:
-            # what a pass has just replaced stays until dce, but nobody needs memory for it any more
-            idle = graph.constants.keys() - graph.users.keys() - graph.returned
-            self._idle = sum(bytes_of(graph.constants[name]) for name in idle)
         self._graph = graph
 
     def _store_constants(self, graph: Graph) -> None:
         old, new = self._graph.constants, graph.constants
-        if old is new:
-            return
+        asked = self._versions.touched | (graph.returned ^ self._graph.returned)
+        if old is not new:
+            asked |= self._renew_constants(old, new)
+        # what a pass has just replaced stays until dce, but nobody needs memory for it any more
+        for name in asked:
+            self._idle.pop(name, None)
+            if name in new and not self._versions.reads[name] and name not in graph.returned:
+                self._idle[name] = bytes_of(new[name])
+
+    def _renew_constants(self, old: Mapping[str, Constant], new: Mapping[str, Constant]) -> set[str]:
+        """The names of those that are gone, new or replaced."""
         gone = [c for name, c in old.items() if new.get(name) is not c]
         self._end("constants", [self._constant_rows.pop(c.name) for c in gone])
         rows = [self._constant_row(c) for name, c in new.items() if old.get(name) is not c]
@@ -141,6 +149,7 @@ class Recorder:
         self.insert("constants", rows)
         self._constant_rows.update((row[0], rowid) for rowid, row in enumerate(rows, first))
         self._weights += sum(r[5] for r in rows) - sum(bytes_of(c) for c in gone)
+        return {c.name for c in gone} | {row[0] for row in rows}
 
     def _constant_row(self, c: Constant) -> tuple[Any, ...]:
         content, origin = payload_text(c.payload), self._interned.origin(c.origin)
@@ -214,11 +223,12 @@ class Recorder:
     def _store_step(self, step: Step) -> None:
         log = step.log
         kept = sum(group.count for group in log.groups.values())
+        weights = self._weights - sum(self._idle.values())
         nodes = len(self._graph) if step.level != "program" else len(self._program.instructions)
         row = (
             self.snapshot, step.name, step.stage, step.level, step.status, _json(dict(step.options)), step.summary,
             step.promise, step.required, step.seconds, step.verify_seconds, log.tried, len(log.changes), kept, nodes,
-            self._versions.flops, self._versions.moved, step.peak, step.peak_at, self._weights - self._idle, step.error,
+            self._versions.flops, self._versions.moved, step.peak, step.peak_at, weights, step.error,
             _json(dict(step.problem)) if step.problem else None,
         )
         self.insert("passes", [row])
