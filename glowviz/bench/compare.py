@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from glowviz.bench.report import Comparison, Report, Row
+from glowviz.bench.calibration import Calibration
+from glowviz.bench.report import SCALED, Comparison, Report, Row
 from glowviz.compiler.problem import Problem
 
 WINDOW = 0.1  # seconds of calls in one window
@@ -27,9 +28,11 @@ class Process:
 
     def __init__(self, engine: str) -> None:
         self.row = Row(engine)
+        name, _, own = engine.partition("@")
+        self.threads = int(own) if own else None
         self.said = tempfile.TemporaryFile()  # noqa: SIM115  (as long-lived as the process; close() closes it)
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "glowviz.bench.worker", engine], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "glowviz.bench.worker", name], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=self.said, text=True,
             env=os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)})
 
@@ -75,7 +78,9 @@ def compare(models: Sequence[str | Path], engines: Sequence[str] = ("glowviz", "
     """Time these engines on these models.
 
     Each engine has about `seconds` of calls a model, at least 5 windows; `shapes` binds free dimensions by
-    input name; the first engine is the one that ratios are for. Raises Problem for a model that is not
+    input name; the first engine is the one that ratios are for; `glowviz@1` is an engine with a number of threads
+    of its own. With several threads each round begins with a calibration loop, and rounds in which the cores did
+    not scale do not count for ratios. Raises Problem for a model that is not
     there; an engine that cannot run a model has its reason in its row instead of times.
     """
     for model in models:
@@ -92,9 +97,9 @@ def _compare_one(model: Path, engines: Sequence[str], threads: int, seconds: flo
         signature = _load_all(processes, model, threads, shapes, progress)
         inputs = {name: shape for name, (shape, _) in signature["inputs"].items()} if signature else {}
         comparison = Comparison(model.stem, threads, inputs, [process.row for process in processes])
-        _take_turns(processes, seconds, progress)
+        _take_turns(comparison, processes, seconds, progress)
         comparison.notes += _compare_answers(processes)
-        comparison.notes += _conditions(comparison.rows)
+        comparison.notes += [*_conditions(comparison.rows), *_scaling(comparison)]
         return comparison
     finally:
         for process in processes:
@@ -108,7 +113,8 @@ def _load_all(processes: list[Process], model: Path, threads: int, shapes: dict[
     signature: dict[str, Any] | None = None
     for process in sorted(processes, key=lambda process: process.row.engine == "mnn"):
         progress(f"{model.stem}: {process.row.engine} loads")
-        answer = process.order("load", path=str(model.resolve()), threads=threads, cores=cores, signature=signature,
+        own = process.threads or threads
+        answer = process.order("load", path=str(model.resolve()), threads=own, cores=cores[:own], signature=signature,
                                shapes={name: list(shape) for name, shape in shapes.items()})
         if answer is not None:
             row = process.row
@@ -119,13 +125,18 @@ def _load_all(processes: list[Process], model: Path, threads: int, shapes: dict[
     return signature
 
 
-def _take_turns(processes: list[Process], seconds: float, progress: Callable[[str], None]) -> None:
+def _take_turns(
+    comparison: Comparison, processes: list[Process], seconds: float, progress: Callable[[str], None]
+) -> None:
     """One window each, again and again: every engine sees the same slow and fast minutes of the machine."""
+    calibration = Calibration(comparison.threads) if comparison.threads > 1 else None
     rounds = max(LEAST_ROUNDS, round(seconds / WINDOW))
     for turn in range(rounds):
         if turn >= LEAST_ROUNDS and all(sum(process.row.times) >= 1000 * seconds for process in processes):
             break  # each call is longer than a window
         progress(f"round {turn + 1} of {rounds}")
+        if calibration is not None:
+            comparison.slowdowns.append(calibration.slowdown())
         for process in processes:
             answer = process.order("window", seconds=min(WINDOW, seconds / rounds), seed=1000 * (turn + 1))
             if answer is not None:
@@ -188,6 +199,14 @@ def largest_difference(ours: Mapping[str, np.ndarray], theirs: Mapping[str, np.n
         if own.size:
             worst = max(worst, float(np.abs(own - other).max() / max(np.abs(other).max(), 1e-30)))
     return worst
+
+
+def _scaling(comparison: Comparison) -> list[str]:
+    """How many rounds counted, where threads had to share the machine's cores."""
+    if not comparison.slowdowns:
+        return []
+    good = sum(slowdown <= SCALED for slowdown in comparison.slowdowns)
+    return [f"in {good} of {len(comparison.slowdowns)} rounds the cores scaled (calibration at most {SCALED})"]
 
 
 def _conditions(rows: list[Row]) -> list[str]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import MNN  # pyright: ignore[reportMissingImports]  (only the bench extra has it)
 import numpy as np
 
 from glowviz.bench.engine import Arrays, Request, Signature
 from glowviz.compiler.problem import Problem
+
+MNN: Any = import_module("MNN")  # only the bench extra has it, and it declares no types
 
 # MNN.expr takes its own type codes; those it has not are computed in int32.
 CODES = {"float32": MNN.expr.float, "int32": MNN.expr.int, "int64": MNN.expr.int, "uint8": MNN.expr.uint8}

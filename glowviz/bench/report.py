@@ -6,6 +6,10 @@ import json
 from dataclasses import asdict, dataclass, field
 from statistics import median
 
+SCALED = 1.2
+"""Threads at once may take this much longer than one alone, for a round to count."""
+LEAST_GOOD = 3
+
 
 @dataclass
 class Row:
@@ -57,6 +61,14 @@ class Comparison:
     inputs: dict[str, list[int]]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    slowdowns: list[float] = field(default_factory=list)
+    """With several threads: for each round, the calibration loop's time on all of them ÷ on one."""
+
+    @property
+    def counted(self) -> list[int]:
+        """The rounds that ratios are made of: those whose cores scaled, or all where too few did."""
+        good = [n for n, slowdown in enumerate(self.slowdowns) if slowdown <= SCALED]
+        return good if len(good) >= LEAST_GOOD else list(range(len(self.rows[0].rounds)))
 
     def ratio(self, row: Row) -> float | None:
         """How many times as fast the first engine is as this one: median over the rounds of their minima's ratio.
@@ -66,8 +78,8 @@ class Comparison:
         first = self.rows[0]
         if row is first or not row.rounds or not first.rounds:
             return None
-        pairs = zip(first.rounds, row.rounds, strict=False)
-        return median(min(theirs) / min(ours) for ours, theirs in pairs)
+        ends = min(len(first.rounds), len(row.rounds))
+        return median(min(row.rounds[n]) / min(first.rounds[n]) for n in self.counted if n < ends)
 
     def text(self) -> str:
         """A table of one line an engine."""

@@ -193,12 +193,44 @@ def test_the_table_has_a_line_an_engine_and_the_json_every_call() -> None:
     assert "min_ms" not in data[1]
 
 
-def test_the_floor_names_the_slow_model() -> None:
-    from benchmarks.run import below_floor
-    ours, peer = Row("glowviz", rounds=[[200]]), Row("onnxruntime", rounds=[[100]])
-    assert "0.50 × onnxruntime" in str(below_floor(Comparison("net", 1, {}, [ours, peer]), 0.7))
-    assert below_floor(Comparison("net", 1, {}, [ours, peer]), 0.4) is None
-    assert "gave no times" in str(below_floor(Comparison("net", 1, {}, [Row("glowviz", error="no")]), 0.7))
+def times(engine: str, *rounds: float, difference: float | None = 0.0) -> Row:
+    return Row(engine, rounds=[[round(1e6 * time)] for time in rounds], difference=difference)
+
+
+def test_the_table_holds_us_against_the_fastest_right_peer() -> None:
+    from benchmarks.goals import missed, table
+    rows = [times("glowviz", 10), times("onnxruntime", 30, difference=None), times("openvino", 11)]
+    rows.append(times("mnn", 1, difference=9))
+    net = Comparison("bert", 1, {}, rows)
+    assert "openvino" in table([net])
+    assert "1.10" in table([net])
+    assert table([net]).endswith("met")
+    assert missed([net]) == []
+    rows[2] = times("openvino", 10.5)
+    assert table([net]).endswith("MISSED")
+    assert missed([net]) == ["bert: 1.05 x the speed of openvino, must be 1.08"]
+    gone = Comparison("gpt2", 1, {}, [Row("glowviz", error="no"), rows[1]])
+    assert missed([gone]) == ["gpt2: glowviz gave no times: no"]
+    assert "geometric mean of 1" not in table([net])
+    assert "geometric mean of 2" in table([net, net])
+
+
+def test_rounds_whose_cores_did_not_scale_do_not_count() -> None:
+    ours, peer = times("glowviz", 1, 1, 9, 1), times("onnxruntime", 2, 2, 9, 2)
+    slow = Comparison("net", 2, {}, [ours, peer], slowdowns=[1.0, 1.1, 1.9, 1.0])
+    assert slow.counted == [0, 1, 3]
+    assert slow.ratio(peer) == 2
+    nothing_scaled = Comparison("net", 2, {}, [ours, peer], slowdowns=[1.9, 1.9, 1.9, 1.0])
+    assert nothing_scaled.counted == [0, 1, 2, 3]
+
+
+def test_an_engine_may_have_threads_of_its_own(model: Path) -> None:
+    result = compare([model], ("onnxruntime", "onnxruntime@1"), threads=2, seconds=0.1,
+                     shapes={"x": (1, 4, 16)}).comparisons[0]
+    assert [row.engine for row in result.rows] == ["onnxruntime", "onnxruntime@1"]
+    assert len(result.slowdowns) == len(result.rows[0].rounds)
+    assert all(0.3 < slowdown < 30 for slowdown in result.slowdowns)
+    assert any("rounds the cores scaled" in note for note in result.notes)
 
 
 def test_the_benchmark_models_exist() -> None:

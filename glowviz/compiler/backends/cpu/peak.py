@@ -33,17 +33,23 @@ def peak_text(target: Target) -> str:
 
 def measured_peak(target: Target, cache: ObjectCache | None = None) -> float:
     """GFLOP/s of one thread: the best of several short windows (about 15 ms in all)."""
-    cache = cache or ObjectCache()
-    library = Library([cache.object_of(peak_text(target), target)], ["peak"])
-    kernel = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p, *[ctypes.c_int64] * 3])(library.addresses["peak"])
-    memory = np.full(64, 0.5, np.float32)
-    start = memory.ctypes.data + -memory.ctypes.data % 64
-    arguments = np.array([start, start + 64], np.int64)
-    best = min(_window(kernel, arguments.ctypes.data) for _ in range(WINDOWS))
-    return 2 * CHAINS * target.vector_width * TURNS / best
+    loop = PeakLoop(target, cache or ObjectCache())
+    return 2 * CHAINS * target.vector_width * TURNS / min(loop.nanoseconds(TURNS) for _ in range(WINDOWS))
 
 
-def _window(kernel: ctypes._CFunctionType, arguments: int) -> int:
-    started = time.perf_counter_ns()
-    kernel(arguments, 0, TURNS, 0)
-    return time.perf_counter_ns() - started
+class PeakLoop:
+    """The loop, loaded; several threads may run one each at the same time, since it releases the interpreter."""
+
+    def __init__(self, target: Target, cache: ObjectCache) -> None:
+        self._library = Library([cache.object_of(peak_text(target), target)], ["peak"])
+        kind = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p, *[ctypes.c_int64] * 3])
+        self._kernel = kind(self._library.addresses["peak"])
+        self._memory = np.full(64, 0.5, np.float32)
+        start = self._memory.ctypes.data + -self._memory.ctypes.data % 64
+        self._arguments = np.array([start, start + 64], np.int64)
+
+    def nanoseconds(self, turns: int) -> int:
+        """How long so many turns take now."""
+        started = time.perf_counter_ns()
+        self._kernel(self._arguments.ctypes.data, 0, turns, 0)
+        return time.perf_counter_ns() - started
