@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 from collections.abc import Mapping
 
@@ -15,15 +16,25 @@ ALIGNMENT = 64
 ARENA_OF = {"weight": "weights", "state": "state", "activation": "activations", "scratch": "activations"}
 
 
+HUGE = 2 << 20
+"""Bytes of a large page of the processors we know: with small ones, streaming weights waits for page tables."""
+
+
 class Region:
-    """Zeroed memory of its own pages; `address` is where it starts."""
+    """Zeroed memory of its own pages, large ones where the system has them; `address` is where it starts."""
 
     def __init__(self, size: int) -> None:
         self.size = size
+        wide = size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE")
         # private: a forked child must not write into our arenas
         private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-        self._pages = mmap.mmap(-1, max(size, 1), **private)
-        self.bytes = np.frombuffer(self._pages, np.uint8)
+        self._pages = mmap.mmap(-1, max(size, 1) + HUGE * wide, **private)
+        pages = np.frombuffer(self._pages, np.uint8)
+        start = -pages.ctypes.data % HUGE if wide else 0
+        if wide:  # whole large pages only: a last part of one would be memory for nothing
+            with contextlib.suppress(OSError):
+                self._pages.madvise(mmap.MADV_HUGEPAGE, 0, (start + size) // HUGE * HUGE)
+        self.bytes = pages[start : start + max(size, 1)]
         self.address = int(self.bytes.ctypes.data)
 
 
