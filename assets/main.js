@@ -9,6 +9,7 @@ import { GraphView } from "./graph/view.js";
 import { mountBar } from "./page/bar.js";
 import { mountDock } from "./page/dock.js";
 import { mountInspector } from "./page/inspector.js";
+import { mountLesson } from "./page/lesson.js";
 import { mountOverlays } from "./page/overlays.js";
 import { pageKeys } from "./page/keys.js";
 import { mountStart } from "./page/start.js";
@@ -30,6 +31,7 @@ applyTheme();
 listen();
 pageKeys();
 watchSession();
+mountLesson();
 
 export function mountGraph(element, onselect) {
   graph = new GraphView(element, marks, onselect);

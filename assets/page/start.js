@@ -9,6 +9,7 @@ import { palette } from "../graph/palette.js";
 import { compile, openPath } from "./compile.js";
 import { openOverlay } from "./overlays.js";
 import { coach } from "./coach.js";
+import { openLesson } from "./lesson.js";
 import { upload } from "./upload.js";
 
 let first = ""; // the gallery's first card, which the first door opens
@@ -42,8 +43,8 @@ function doors(note, local, recent) {
     door("file", "Open your model", "Drop an .onnx file anywhere, with its data files if it has any.",
       el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them", files),
       local ? byPath : null, recent),
-    door("book", "Teach or learn", "Type a graph or take a worked example, choose passes, and watch text, picture and reasons follow.",
-      button("Write a graph", () => openOverlay("editor"))),
+    door("book", "Teach or learn", "A lesson walks through one model with questions to predict; or type a graph of your own and watch a pass.",
+      lessonList(note), button("Write a graph", () => openOverlay("editor"))),
   ];
 }
 
@@ -68,6 +69,16 @@ async function loadRecent(recent) {
   replace(recent, el("h4", {}, "Recent"), recordings.slice(0, 5).map((one) => el("button.port", {
     type: "button", onclick: () => update({ recording: one.id, at: 0, selected: null, tab: "overview" }),
   }, el("span", {}, one.title || "a recording"), el("span.muted", {}, one.bound))));
+}
+
+function lessonList(note) {
+  const list = el("div.lesson-list", {}, loading("Reading the lessons"));
+  const load = () => get("/api/lessons", { fresh: true }).then(({ lessons }) => replace(list, lessons.length ? lessons.map((one) => el("button.port", {
+    type: "button", title: one.summary, dataset: { lesson: one.name }, onclick: () => attempt(note, () => openLesson(one.name)),
+  }, el("span", {}, one.title), el("span.muted", {}, `${one.minutes} min · ${one.steps} steps`))) : empty("No lessons are installed.")),
+  (error) => replace(list, failed(error, load)));
+  load();
+  return list;
 }
 
 function galleryCard(card, note) {

@@ -11,6 +11,7 @@ from glowviz.app import check_routes
 from glowviz.app.answers import answer, refusal
 from glowviz.app.asked import asked_body, asked_json, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
+from glowviz.app.lessons import lesson, lessons
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.services import Services, Workshop
@@ -142,6 +143,14 @@ def _work_routes(api: Blueprint, services: Services) -> None:
     @api.get("/gallery")
     def gallery() -> Response:
         return answer({"cards": workshop.gallery()})
+
+    @api.get("/lessons")
+    def lesson_list() -> Response:
+        return answer({"lessons": [one.card() for one in lessons()]})
+
+    @api.get("/lessons/<name>")
+    def one_lesson(name: str) -> Response:
+        return answer(lesson(name).payload())
 
     @api.get("/recordings")
     def recordings() -> Response:

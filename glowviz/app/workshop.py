@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import glowviz
+from glowviz.app.lessons import Lesson, lesson
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
@@ -54,6 +55,8 @@ class JobWorkshop:
         """Start (or find) the compilation of an upload, a gallery card, or a recording's model with new options."""
         if "gallery" in request:
             return self._open_card(str(request["gallery"]), request)
+        if "lesson" in request:
+            return self._open_lesson(lesson(str(request["lesson"])))
         if "upload" in request:
             return self._open_upload(str(request["upload"]), request)
         if "recording" in request:
@@ -88,6 +91,14 @@ class JobWorkshop:
         main = self._result("glowviz.app.work:build", {"card": name}, COMPILING)
         shapes = {"shapes": {key: list(dims) for key, dims in card.shapes().items()}}
         return self._start(main, {}, card.title, card.weights, shapes | _options(request))
+
+    def _open_lesson(self, chosen: Lesson) -> Payload:
+        if chosen.gallery:
+            return self._open_card(chosen.gallery, {})
+        path = self.store.folder / "models" / f"lesson-{chosen.name}.glow"
+        if not path.exists() or path.read_text(encoding="utf-8") != chosen.graph:
+            path.write_text(chosen.graph, encoding="utf-8")
+        return self._start(str(path), {}, chosen.title, "seeded", {})
 
     def _open_upload(self, upload: str, request: Payload) -> Payload:
         model = self.store.finish_upload(upload)

@@ -47,7 +47,7 @@ def test_upload_streams_and_asks_for_free_dimensions(tab: Tab, tmp_path: Path) -
 
 def test_editor_follows_the_text(tab: Tab) -> None:
     tab.open(None)
-    tab.page.get_by_text("Write a graph").click()
+    tab.page.locator(".door").get_by_role("button", name="Write a graph").click()
     tab.until("document.querySelector('.result').textContent.startsWith('GRAPH')")
     assert "cse merged" in tab.page.inner_text(".reasons")
     tab.picture("editor")

@@ -1,0 +1,93 @@
+"""Lessons are YAML files of glowviz/lessons/: each step is a view of one compiled model, a caption and a question."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload
+
+FOLDER = Path(__file__).parents[1] / "lessons"
+LETTERS = "ABCD"
+VIEW = {"state", "pass", "selected", "tab", "dock", "dock2", "colour", "fold", "opened", "base", "kernel", "camera"}
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson: its model is either a graph's text or the name of a gallery card."""
+
+    name: str
+    title: str
+    summary: str
+    minutes: int
+    graph: str
+    gallery: str
+    steps: tuple[Payload, ...]
+
+    def card(self) -> Payload:
+        """Return what the list of lessons shows."""
+        return {"name": self.name, "title": self.title, "summary": self.summary, "minutes": self.minutes,
+                "steps": len(self.steps), "questions": sum(step["question"] is not None for step in self.steps)}
+
+    def payload(self) -> Payload:
+        """Return the whole lesson for the page."""
+        return self.card() | {"steps": list(self.steps)}
+
+
+def lessons(folder: Path = FOLDER) -> list[Lesson]:
+    """Return all lessons in the order of their file names; raises Problem where one is malformed."""
+    return [read_lesson(path) for path in sorted(folder.glob("*.yaml"))]
+
+
+def lesson(name: str) -> Lesson:
+    """Return the lesson of this name; raises Problem (404) when there is none."""
+    found = next((one for one in lessons() if one.name == name), None)
+    if found is None:
+        known = ", ".join(one.name for one in lessons())
+        raise Problem(f"There is no lesson “{name}”.", "Lessons", known, "Choose one of the list.", status=404)
+    return found
+
+
+def read_lesson(path: Path) -> Lesson:
+    """Read one file; raises Problem that names the step and what is wrong with it."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except yaml.YAMLError as error:
+        raise _wrong(path, f"is no YAML: {error}", "a mapping with title, summary, minutes, graph or gallery, steps")\
+            from error
+    if not isinstance(data, dict) or not {"title", "summary", "minutes", "steps"} <= data.keys():
+        raise _wrong(path, "lacks a field", "title, summary, minutes, graph or gallery, steps")
+    if ("graph" in data) == ("gallery" in data):
+        raise _wrong(path, "names no model, or two", "either graph (its text) or gallery (a card's name)")
+    steps = tuple(_step(path, at, step) for at, step in enumerate(data["steps"], 1))
+    return Lesson(path.stem, data["title"], data["summary"], int(data["minutes"]), data.get("graph", ""),
+                  data.get("gallery", ""), steps)
+
+
+def _step(path: Path, at: int, step: Any) -> Payload:
+    if not isinstance(step, dict) or not isinstance(step.get("caption"), str):
+        raise _wrong(path, f"step {at} has no caption", "caption, view and perhaps a question")
+    view = step.get("view") or {}
+    unknown = set(view) - VIEW
+    if unknown or ("state" in view) == ("pass" in view):
+        others = ", ".join(sorted(VIEW - {"state", "pass"}))
+        raise _wrong(path, f"the view of step {at} cannot be shown: {', '.join(sorted(unknown)) or 'no single state'}",
+                     f"either state (a number) or pass (a name), and any of {others}")
+    return {"caption": step["caption"], "view": view, "question": _question(path, at, step.get("question"))}
+
+
+def _question(path: Path, at: int, question: Any) -> Payload | None:
+    if question is None:
+        return None
+    options = question.get("options", []) if isinstance(question, dict) else []
+    right = question.get("answer") if isinstance(question, dict) else None
+    if len(options) != len(LETTERS) or right not in list(LETTERS) or not question.get("text"):
+        raise _wrong(path, f"the question of step {at} cannot be asked", "text, four options, and an answer A to D")
+    return {"text": question["text"], "options": [str(one) for one in options], "answer": LETTERS.index(right),
+            "because": question.get("because", "")}
+
+
+def _wrong(path: Path, what: str, expected: str) -> Problem:
+    return Problem(f"{path.name} {what}.", str(path), expected, "Correct the file and open the list again.")
