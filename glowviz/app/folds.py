@@ -303,17 +303,19 @@ def _section(group: list[Fold | str], before: int, level: int, alike: bool) -> F
 
 
 def _scope_of(node: NodeVersion, known: dict[str, Fold]) -> Fold:
+    """The innermost scope of a node; scopes are made from the first one that is known downwards."""
     name = (node.origin or (node.name,))[0]
     separator = "/" if "/" in name else "."
-    path = [p for p in name.split(separator) if p][:-1]
-    prefix = ""
-    fold = known[""]
-    for step in path:
-        prefix = f"{prefix}{separator}{step}"
-        if prefix not in known:
-            known[prefix] = Fold(f"fold:{prefix}", step)
-            fold.parts.append(known[prefix])
-        fold = known[prefix]
+    scope = separator + separator.join([step for step in name.split(separator) if step][:-1])
+    missing: list[str] = []
+    while scope != separator and scope not in known:
+        missing.append(scope)
+        scope = scope[: scope.rindex(separator)] or separator
+    fold = known[""] if scope == separator else known[scope]
+    for scope in reversed(missing):
+        inner = Fold(f"fold:{scope}", scope[scope.rindex(separator) + 1 :])
+        fold.parts.append(inner)
+        fold = known[scope] = inner
     return fold
 
 

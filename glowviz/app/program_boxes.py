@@ -83,6 +83,16 @@ def type_of(text: str) -> str:
     return text.partition(": ")[2].partition(" ")[0]
 
 
+def together(programs: Sequence[Steps]) -> Steps:
+    """All statements of several programs, oldest first: each new one behind the one that it follows."""
+    found: dict[str, Step] = {}
+    for steps in programs:
+        gone = [step for key, step in found.items() if key not in steps.by_key]
+        found = {step.key: step for step in _merged_in_order(list(steps.by_key.values()), gone, found)}
+    faces = programs[-1] if programs else Steps({})
+    return Steps(found, faces.inputs, faces.outputs)
+
+
 def program_picture(
     now: Steps, before: Steps | None, folding: Folding, opened: Collection[str], everything: bool
 ) -> Picture:
@@ -141,8 +151,19 @@ def _marks(now: Mapping[str, Step], old: Mapping[str, Step]) -> dict[str, tuple[
         if key not in now:
             marks[key] = _end(step, writers, old, marks)
     for key, step in now.items():
-        _mark_buffer(step, old.get(key), writers, now, marks)
+        was = old.get(key)
+        moved = was is not None and _stands(step, now, old) != _stands(was, old, now)
+        if was is not None and not step.runs and (moved or was.text != step.text):
+            _mark_buffer(step, was, writers, now, marks)
     return marks
+
+
+def _stands(step: Step, here: Mapping[str, Step], there: Mapping[str, Step]) -> str:
+    """The nearest instruction before a statement that both programs have."""
+    slot = step.slot
+    while slot and slot not in there:
+        slot = here[slot].slot
+    return slot
 
 
 def _end(
@@ -158,12 +179,10 @@ def _end(
 
 
 def _mark_buffer(
-    step: Step, was: Step | None, writers: Mapping[str, list[str]], now: Mapping[str, Step],
+    step: Step, was: Step, writers: Mapping[str, list[str]], now: Mapping[str, Step],
     marks: dict[str, tuple[str, str]],
 ) -> None:
     """An alloc or dealloc that moved, or got its address, shows on the first or last instruction that writes it."""
-    if was is None or step.runs or (was.text == step.text and was.slot == step.slot):
-        return
     touched = writers.get(step.writes[0] if step.writes else "", ())
     key = (touched[-1] if step.kind == "dealloc" else touched[0]) if touched else ""
     if key in now and key not in marks:

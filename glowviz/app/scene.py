@@ -10,7 +10,7 @@ from glowviz.app.boxes import KINDS, Box, Picture
 from glowviz.app.folds import Fold, Folding, fold_blocks, fold_nothing, fold_scopes
 from glowviz.app.graph_boxes import graph_picture
 from glowviz.app.nesting import Drawing, draw
-from glowviz.app.program_boxes import Steps, program_picture, read_steps
+from glowviz.app.program_boxes import Steps, program_picture, read_steps, together
 from glowviz.app.theme import CHANGE_INDEX, family_index
 from glowviz.compiler.recording.reader import NodeVersion, Recording
 from glowviz.layouts import Stub
@@ -18,6 +18,9 @@ from glowviz.layouts import Stub
 FOLDINGS = {"blocks": fold_blocks, "scopes": fold_scopes, "none": fold_nothing}
 CHAIN_LIMIT = 3000
 """Boxes up to which every snapshot is placed on from the one before; larger ones on from the imported graph."""
+
+ALL_STEPS = -1
+"""Stands for the instructions of all programs of a recording together: what keeps a place for each of them."""
 
 
 class View(NamedTuple):
@@ -43,6 +46,7 @@ class Scenes:
 
     def __init__(self, recording: Recording) -> None:
         self.recording = recording
+        self._programs_from: int | None = None
         self._folding = lru_cache(maxsize=8)(self._find_folding)
         self._drawn = lru_cache(maxsize=128)(self._draw)
         self._picture = lru_cache(maxsize=16)(self._sketch)
@@ -74,10 +78,15 @@ class Scenes:
         return str(self.recording.meta.get("model") or "model")
 
     def _first_program(self) -> int:
-        """The first snapshot with a program; beyond the last one where there is none."""
+        """The first snapshot with a program; beyond the last one where there is none (yet)."""
+        if self._programs_from is not None:
+            return self._programs_from
         rows = self.recording.query("SELECT MIN(snapshot) AS n FROM passes WHERE level = 'program'")
         born = self.recording.query("SELECT MIN(born) AS n FROM statements")[0]["n"]
-        return len(self.recording) if rows[0]["n"] is None or born is None else max(rows[0]["n"], born)
+        if rows[0]["n"] is None or born is None:
+            return len(self.recording)
+        self._programs_from = max(rows[0]["n"], born)
+        return self._programs_from
 
     def _is_program(self, snapshot: int) -> bool:
         return snapshot >= self._first_program()
@@ -99,6 +108,8 @@ class Scenes:
 
     def _sketch(self, state: State, view: View) -> Picture:
         folding, base = self._folding(view.fold), state.base
+        if state.snapshot == ALL_STEPS:
+            return program_picture(self._all_steps(), None, folding, view.opened, view.constants)
         if self._is_program(state.snapshot):
             before = None if base is None else self._steps(base)
             return program_picture(self._steps(state.snapshot), before, folding, view.opened, view.constants)
@@ -114,17 +125,25 @@ class Scenes:
 
     def _earlier(self, state: State, view: View, boxes: int) -> tuple[State, View] | None:
         """The picture that this one is placed on from: a union from its earlier state; a state from its union with
-        the one before it, so that what is new stays where it was first seen; the first state of a level from
-        itself with all blocks folded."""
-        first = self._first_program() if self._is_program(state.snapshot) else 0
+        the one before it, so that what is new stays where it was first seen; the first program from all of them;
+        what is first of all from itself with all blocks folded."""
+        is_program = self._is_program(state.snapshot)
+        first = self._first_program() if is_program else 0
         if state.base is not None:
             return State(min(state.base, state.snapshot), None), view
-        if state.snapshot == first:
+        if is_program and state.snapshot == first:
+            return State(ALL_STEPS, None), view
+        if state.snapshot in (0, ALL_STEPS):
             return (state, view._replace(opened=())) if view.opened else None
         if boxes > CHAIN_LIMIT:
             return State(first, None), view
         before = max(first, self._changed_before(state.snapshot))
         return State(state.snapshot, before), view
+
+    def _all_steps(self) -> Steps:
+        rows = self.recording.query("SELECT DISTINCT born FROM statements ORDER BY born")
+        first = self._first_program()
+        return together([self._steps(max(first, row["born"])) for row in rows])
 
     def _changed_before(self, snapshot: int) -> int:
         """The newest snapshot before this one that looks different."""
