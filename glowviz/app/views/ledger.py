@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glowviz.app.reader import Payload
+from glowviz.app.rule_words import rule_text
 from glowviz.app.wording import byte_text, counted, digits, signed, time_text
 from glowviz.compiler.recording.reader import Recording
 
@@ -153,24 +154,40 @@ def _promised(promise: str) -> str:
 def _sentences(recording: Recording, steps: list[Row]) -> list[str]:
     """Return one sentence per step: which ops became which, where the peak went, or what was looked at."""
     ops = _ops(recording)
-    patterns: dict[int, Counter[str]] = {}
+    fired: dict[int, Counter[str]] = {}
+    first: dict[str, Row] = {}
     for change in recording.changes(0, len(steps)):
-        patterns.setdefault(change["snapshot"], Counter())[_pattern(change, ops)] += 1
+        pattern = _pattern(change, ops) or change["rule"]
+        first.setdefault(pattern, change)
+        fired.setdefault(change["snapshot"], Counter())[pattern] += 1
     before = [None, *steps]
-    return [_sentence(step, before[at], patterns.get(at, Counter()), ops) for at, step in enumerate(steps)]
+    told = {at: [_told(pattern, count, first[pattern]) for pattern, count in counts.most_common()]
+            for at, counts in fired.items()}
+    return [_sentence(step, before[at], told.get(at, []), ops) for at, step in enumerate(steps)]
+
+
+def _told(pattern: str, count: int, first: Row) -> str:
+    if pattern == first["rule"]:
+        return rule_text(first["rule"], count, first["reason"])
+    return f"{pattern} ×{count:,}" if count > 1 else pattern
 
 
 def _pattern(change: Row, ops: _Ops) -> str:
-    """Return the ops before and after one firing, in the order they run: Conv + BatchNormalization → Conv."""
+    """Return the ops before and after one firing, in the order they run: Conv + BatchNormalization → Conv.
+
+    Empty where no operator changed, only constants, buffers or instructions.
+    """
     went, came = ops.ended.get(change["snapshot"], {}), ops.begun.get(change["snapshot"], {})
     before = sorted(went[name] for name in {*change["changed"], *change["removed"]} if name in went)
     after = sorted(came[name] for name in {*change["changed"], *change["added"]} if name in came)
     if not before and not after:
-        return f"rule {change['rule'].replace('_', ' ')}"
+        return ""
     left, right = ([op for _, op in side[:4]] for side in (before, after))
     if left == right:
-        return f"{' + '.join(left)} made explicit" if change["rule"] == "explicit_attributes" else f"{left[0]} changed"
-    return f"{' + '.join(left) or 'new'} → {' + '.join(right) or 'gone'}"
+        told = "attributes of {} spelled out" if change["rule"] == "explicit_attributes" else "{} changed"
+        return told.format(left[0])
+    nothing = "a constant" if change["rule"] == "known_result" else "gone"
+    return f"{' + '.join(left) or 'new'} → {' + '.join(right) or nothing}"
 
 
 def _ops(recording: Recording) -> _Ops:
@@ -181,7 +198,7 @@ def _ops(recording: Recording) -> _Ops:
     return found
 
 
-def _sentence(step: Row, before: Row | None, patterns: Counter[str], ops: _Ops) -> str:
+def _sentence(step: Row, before: Row | None, told: list[str], ops: _Ops) -> str:
     if step["status"] == "failed":
         return (step["problem"] or {}).get("what", "This pass failed.")
     if step["status"] == "off":
@@ -193,9 +210,8 @@ def _sentence(step: Row, before: Row | None, patterns: Counter[str], ops: _Ops) 
         return f"Nothing to do (looked at {counted(step['tried'], 'place')}){kept}."
     if step["name"] in STAGES:
         return STAGES[step["name"]]
-    parts = [f"{pattern} ×{count:,}" if count > 1 else pattern for pattern, count in patterns.most_common(3)]
-    more = sum(count for _, count in patterns.most_common()[3:])
-    text = "; ".join(parts) + (f"; {more:,} others" if more else "") + "."
+    more = len(told) - 3
+    text = "; ".join(told[:3]) + (f"; {counted(more, 'other kind')} of change" if more > 0 else "") + "."
     text = text[0].upper() + text[1:]
     return f"{text} {_peak_moved(step, before, ops)}".strip()
 

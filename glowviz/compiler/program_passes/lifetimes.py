@@ -89,7 +89,8 @@ def _moved(program: Program, body: tuple[Statement, ...], rule: str, mark: type[
     for name, distance in old.items():
         saved = abs(distance - new.get(name, distance))
         if saved:
-            fired(rule, name, f"%{name} lives {saved} statements shorter", changed=(name,))
+            statements = "one statement" if saved == 1 else f"{saved} statements"
+            fired(rule, name, f"%{name} lives {statements} shorter", changed=(name,))
     return program.evolve(body=body)
 
 
