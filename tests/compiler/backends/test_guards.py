@@ -10,6 +10,7 @@ import pytest
 
 from glowviz.compiler.backends.cpu.backend import missing_features
 from glowviz.compiler.backends.cpu.objects import ObjectCache
+from tests.compiler.backends.test_general_samples import GENERAL
 from tests.compiler.backends.test_light_samples import MOVING, REDUCING, TARGETS
 
 ROOT = Path(__file__).parents[3]
@@ -22,7 +23,8 @@ STACKS = ("Add", "Where", "Cast", "Clip", "Equal", "And", "Gelu", "Round")
 def test_kernels_stay_inside_their_operands(level: str, objects: ObjectCache) -> None:
     if missing_features(TARGETS[level]):
         pytest.skip(f"this processor has no {missing_features(TARGETS[level])}")
-    names = [*STACKS, *MOVING, *REDUCING]
+    general = GENERAL if level == "baseline" else []  # scalars on all levels, but for a few with loops of these
+    names = list(dict.fromkeys([*STACKS, *MOVING, *REDUCING, *general]))
     command = [sys.executable, "-m", "tests.compiler.backends.guarded", str(objects.folder), level, *names]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     reached = done.stdout.split()

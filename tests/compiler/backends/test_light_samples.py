@@ -10,11 +10,12 @@ import pytest
 from glowviz.compiler.backends.cpu import cpu_targets
 from glowviz.compiler.backends.cpu.backend import missing_features
 from glowviz.compiler.backends.cpu.build import build
+from glowviz.compiler.backends.cpu.kernels.elements import KINDS
 from glowviz.compiler.backends.cpu.objects import ObjectCache
 from glowviz.compiler.ops import OPS, Elementwise
 from glowviz.compiler.ops.base import Case, Op
-from glowviz.compiler.target import Target
-from tests.compiler.backends.one_instruction import Arrays, error, expected, plan_of, program_of
+from glowviz.compiler.program import Program
+from tests.compiler.backends.one_instruction import error, expected, plan_of, program_of
 
 TARGETS = {t.name: t for t in (cpu_targets.avx512(), cpu_targets.avx2(), cpu_targets.baseline())}
 MOVING_NAMES = (
@@ -42,28 +43,9 @@ def cases(op: type[Op]) -> Iterator[Case]:
     return object.__new__(op).samples(np.random.default_rng(0))
 
 
-def may_be_host_call(op: type[Op], case: Case, arrays: Arrays, target: Target) -> bool:
-    """The few things no light kernel does, each for its reason."""
-    first = next(iter(arrays.values()), np.zeros(()))
-    if first.dtype == np.float64 and op.__name__ in SERIES:
-        return True  # the series of Math are for f32
-    if op.__name__ == "Pow" and first.dtype.kind == "i":
-        return True  # powers of integers
-    if not target.has_fma and (first.dtype == np.float16 or case.attributes.get("to") == "f16"):
-        return True  # without F16C, LLVM would call a library
-    if not target.has_round and first.dtype == np.float64 and op.__name__ in ("Floor", "Ceil", "Round"):
-        return True  # no rounding instruction for doubles
-    return op.__name__ == "Resize" and (
-        case.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
-        or bool(case.attributes.get("antialias"))
-    )
-
-
-SERIES_NAMES = (
-    "Exp Log Erf Sin Cos Tan Tanh Sinh Cosh Sigmoid Swish Gelu Softplus Mish Elu Celu Selu Pow Mod Softmax "
-    "LogSoftmax ReduceLogSum ReduceLogSumExp LRN"
-)
-SERIES = frozenset(SERIES_NAMES.split())
+def may_be_host_call(program: Program) -> bool:
+    """Only element kinds that no kernel reads: floats and integers of fewer than 8 bits, floats of 8, texts."""
+    return any(buffer.type.elem not in KINDS for buffer in program.buffers.values())
 
 
 @pytest.mark.parametrize("level", TARGETS)
@@ -80,4 +62,4 @@ def test_samples_equal_numpy(name: str, level: str, objects: ObjectCache) -> Non
             worst = error(found[out], value)
             assert worst <= TOLERANCE, f"{name} sample {number}, %{out}: {worst:.3g}"
         if not executable.listing()[0].native:
-            assert may_be_host_call(op, case, arrays, target), f"{name} sample {number} fell to a host call"
+            assert may_be_host_call(program), f"{name} sample {number} fell to a host call"
