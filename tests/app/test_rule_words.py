@@ -38,7 +38,9 @@ def test_rows_without_operators_say_what_went(sentences: list[str]) -> None:
 
 def test_every_program_rule_has_words() -> None:
     source = "".join(path.read_text(encoding="utf-8") for path in (COMPILER / "program_passes").glob("*.py"))
-    constants = dict(re.findall(r'^([A-Z]+) = "(\w+)"$', source, re.MULTILINE))
+    constants: dict[str, str] = {}
+    for names, values in re.findall(r'^([A-Z]+(?:, [A-Z]+)*) = ("\w+"(?:, "\w+")*)$', source, re.MULTILINE):
+        constants.update(zip(names.split(", "), values.replace('"', "").split(", "), strict=True))
     used = set(re.findall(r'\bfired\("(\w+)"', source))
     used |= {constants[name] for name in re.findall(r"\bfired\(([A-Z]+)\b", source) if name in constants}
     assert {"dead_store", "work_in_place", "concat_in_place"} <= used
