@@ -81,11 +81,11 @@ class PanelSums:
     """
 
     def __init__(
-        self, em: Emitter, source: Map, panels: list[Panel], taps: int, prefetch: int = 0
+        self, em: Emitter, source: Map, panels: list[Panel], taps: int
     ) -> None:
         self.em, self.source, self.panels, self.taps = em, source, panels, taps
         self.blocks, self.scratch, self.scratch_bytes = None, None, 0
-        self.prefetch, self.vectors = prefetch, panels[0].vectors
+        self.vectors = panels[0].vectors
         self.dense = all((p.first, p.end) == (0, source.channels) for p in panels)
         self.table = None if self.dense else em.table(self._table())
 
@@ -147,7 +147,7 @@ class PanelSums:
                 here = em.offset(source, channel_block * self.source.plane)
                 rows = em.offset(weights, (channel_block - low) * (self.taps * per_tap))
                 levels = [*inner, self._channel_level(first, end, channel_block)] if size > 1 else inner
-                loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll, self.prefetch)
+                loop.next = multiply(em, tile, here, rows, loop.carry, levels, unroll)
             return loop.results
 
         zeros = [em.zeros() for _ in range(tile.count)]

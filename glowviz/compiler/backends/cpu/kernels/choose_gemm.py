@@ -1,6 +1,7 @@
 """The default schedule of a matrix product follows from a count of cycles and of bytes that come again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from glowviz.compiler.backends.cpu.kernels.choose_conv import BODY, ENTRY, LATENCY, LOAD, STORE, sharing
 from glowviz.compiler.backends.cpu.kernels.gemm import GemmSchedule, GemmSpec
@@ -11,6 +12,7 @@ from glowviz.compiler.target import Target
 L2_BYTES = 24.0  # a cycle, streaming
 L3_BYTES = 32.0  # a cycle, prefetched while FMAs run
 COPY_ROWS = 4  # tiles of rows that pay for gathering a panel first
+PREFETCHERS = 3  # tiles of rows among which asking for a panel is shared, at least
 FAR_ROW = 2048  # bytes between rows of B from which every row costs a new page or cache set
 
 
@@ -18,10 +20,18 @@ def choose(spec: GemmSpec, target: Target) -> tuple[GemmSchedule, str]:
     """The cheapest schedule by the model, and the sentence that says why."""
     candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
     best, _, schedule = min(candidates, key=lambda c: c[:2])
+    schedule = replace(schedule, prefetch=asks_ahead(spec, schedule, target))
     share = 100 * spec.flops / 2 / target.vector_width / best
     tile = f"tile {schedule.rows}x{schedule.vectors * target.vector_width}"
     how = "panels of B copied to scratch" if schedule.copy else f"{schedule.outer} outermost"
     return schedule, f"{tile}: the model expects {share:.0f} % of the FMA rate, best of {len(candidates)}; {how}"
+
+
+def asks_ahead(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> bool:
+    """Whether the next panel of weights is worth asking for: it comes from far, and both panels fit L2."""
+    panel = FLOAT * spec.k * schedule.vectors * target.vector_width
+    far = spec.b is None and schedule.outer == "panels" and FLOAT * spec.k * spec.n > target.l2 // 4
+    return far and panel <= target.l2 // 3 and Cut(spec.m, schedule.rows).tiles > PREFETCHERS
 
 
 def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:

@@ -55,7 +55,7 @@ class ConvSchedule:
     """How to compute it: the tile (rows x columns pixels, vectors of output channels) and the order of tasks.
 
     `outer` says which axis of the task list is walked slowly; `flat` reads every plane as this many rows and
-    columns (1x1 kernels without halo); `prefetch` is how many bytes ahead the weights are asked for.
+    columns (1x1 kernels without halo).
     """
 
     vectors: int
@@ -63,7 +63,6 @@ class ConvSchedule:
     columns: int
     unroll: int = 1
     outer: str = "channels"
-    prefetch: int = 0
     flat: tuple[int, int] | None = None
     touch: bool = True
 
@@ -140,7 +139,7 @@ class _Writer:
         self.extras = [em.argument(3 + has_bias + n) for n in range(len(spec.epilogue.extras))]
         self.bias = em.argument(3) if has_bias else None
         taps = spec.kernel[0] * spec.kernel[1]
-        self.sums = PanelSums(em, spec.source, self.panels, taps, schedule.prefetch)
+        self.sums = PanelSums(em, spec.source, self.panels, taps)
         largest = schedule.vectors * self.row_cut.limit * self.column_cut.limit
         self.sums.sum_in_blocks(3 + has_bias + len(self.extras), taps, largest)
 

@@ -8,7 +8,7 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Matrix
 from glowviz.compiler.backends.cpu.kernels.panel_copy import copy_panel
-from glowviz.compiler.backends.cpu.kernels.tile import BLOCK, Level, Tile, multiply, multiply_in_blocks
+from glowviz.compiler.backends.cpu.kernels.tile import BLOCK, Ahead, Level, Tile, multiply, multiply_in_blocks
 from glowviz.compiler.backends.cpu.kernels.totals import Totals, blocks_for, bytes_for
 from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, batch_offset, write_rows
 from glowviz.compiler.backends.cpu.registry import KernelCode
@@ -56,7 +56,8 @@ class GemmSchedule:
     """The tile (rows x vectors), which operand stays while the other streams, and whether B is copied first.
 
     `outer` panels: a panel of B stays in L2 while all rows pass; rows: the other way round. `copy` makes each
-    task gather its panel of a run-time B into the worker's scratch and then do all rows.
+    task gather its panel of a run-time B into the worker's scratch and then do all rows. `prefetch`: while the rows
+    pass a panel, each tile asks for its share of the next one.
     """
 
     rows: int
@@ -64,7 +65,7 @@ class GemmSchedule:
     outer: str = "panels"
     copy: bool = False
     unroll: int = 1
-    prefetch: int = 0
+    prefetch: bool = False
 
 
 def gemm_b_order(schedule: GemmSchedule, target: Target, transposed: bool = False) -> Order:
@@ -183,19 +184,30 @@ class _Writer:
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
         level = Level(0, spec.k, spec.a.column, step)
-        sums = self._sums(shape, source, b, level, rest)
+        sums = self._sums(shape, source, b, level, rest, self._ahead(b, tile))
         write_rows(em, goal, sums, rows, columns, row, column)
 
-    def _sums(self, shape: Tile, source: Value, b: Value, level: Level, rest: int) -> list[Value]:
+    def _ahead(self, b: Value, tile: Index) -> Ahead | None:
+        """The part of the next panel that one tile of rows asks for; behind the last one lie the next weights."""
+        if not self.schedule.prefetch:
+            return None
+        panel = self.spec.k * self.width * FLOAT
+        share = -(-panel // self.cut.tiles)
+        return Ahead(self.em.offset(b, tile * share + panel), -(-share // self.spec.k))
+
+    def _sums(
+        self, shape: Tile, source: Value, b: Value, level: Level, rest: int, ahead: Ahead | None
+    ) -> list[Value]:  # fmt: skip
         em, schedule = self.em, self.schedule
         zeros = [em.zeros() for _ in range(shape.count)]
         if self.spec.in_blocks:
-            return multiply_in_blocks(em, shape, source, b, zeros, level, schedule.prefetch, rest)
+            return multiply_in_blocks(em, shape, source, b, zeros, level, rest)
 
         def part(start: Index, count: Index, sums: list[Value]) -> list[Value]:
             here, rows = em.offset(source, start * level.step), em.offset(b, start * level.weights)
             turns = replace(level, high=count)
-            return multiply(em, shape, here, rows, sums, [turns], schedule.unroll, schedule.prefetch, rest)
+            later = None if ahead is None else ahead.behind(start)
+            return multiply(em, shape, here, rows, sums, [turns], schedule.unroll, later, rest)
 
         if self.blocks is None:
             return part(0, self.spec.k, zeros)

@@ -8,6 +8,7 @@ from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
 
+LINE = 64  # bytes of a cache line
 BLOCK = 128
 """Turns that are summed up before they are added to the total, where registers allow it."""
 
@@ -24,6 +25,18 @@ class Level:
     step: int
     weights: Index
     touch: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """Weights that are needed later: every turn asks for `step` bytes of them, from `pointer` on."""
+
+    pointer: Value
+    step: int
+
+    def behind(self, turns: Index) -> "Ahead":
+        """What is left after so many turns."""
+        return Ahead(self.pointer.emitter.offset(self.pointer, turns * self.step), self.step)  # type: ignore[attr-defined]  # an Emitter
 
 
 @dataclass
@@ -59,13 +72,13 @@ def multiply(
     sums: list[Value],
     levels: Sequence[Level],
     unroll: int = 1,
-    prefetch: int = 0,
+    ahead: Ahead | None = None,
     rest: int = 0,
 ) -> list[Value]:
     """Run the reduction `levels` (outermost first) and give the sums.
 
     Every step reads one source number per position and tile.vectors vectors of weights. `unroll` must divide
-    the turns of the innermost level. `prefetch` bytes ahead of the weights one cache line a step is asked for.
+    the turns of the innermost level. With one level, `ahead` is asked for while it runs.
     Where weights are rows of a bigger matrix, only `rest` lanes of the last vector may be read (0: all).
     """
     level, inner = levels[0], levels[1:]
@@ -74,19 +87,22 @@ def multiply(
             here, rows = em.offset(source, loop.index * level.step), em.offset(weights, loop.index * level.weights)
             for distance in level.touch:
                 em.prefetch(em.offset(here, distance), locality=3)
-            loop.next = multiply(em, tile, here, rows, loop.carry, inner, unroll, prefetch, rest)
+            loop.next = multiply(em, tile, here, rows, loop.carry, inner, unroll, None, rest)
         return loop.results
     weights = em.offset(weights, _times(level.low, level.weights))
-    with em.loop(level.low, level.high, unroll, carry=[*sums, weights]) as loop:
-        sums, weights = loop.carry[:-1], loop.carry[-1]
+    later = [] if ahead is None else [ahead.pointer]
+    with em.loop(level.low, level.high, unroll, carry=[*sums, weights, *later]) as loop:
+        sums, weights = loop.carry[: tile.count], loop.carry[tile.count]
         here = em.offset(source, loop.index * level.step)
         for turn in range(unroll):
             row = em.offset(weights, _times(turn, level.weights))
             sums = _step(em, tile, here, row, sums, turn * level.step, rest)
-            if prefetch:
-                em.prefetch(em.offset(row, prefetch))
         loop.next = [*sums, em.offset(weights, _times(unroll, level.weights))]
-    return loop.results[:-1]
+        if ahead is not None:
+            for distance in range(0, ahead.step * unroll, LINE):
+                em.prefetch(em.offset(loop.carry[-1], distance))
+            loop.next.append(em.offset(loop.carry[-1], ahead.step * unroll))
+    return loop.results[: tile.count]
 
 
 def multiply_in_blocks(
@@ -96,7 +112,6 @@ def multiply_in_blocks(
     weights: Value,
     sums: list[Value],
     level: Level,
-    prefetch: int = 0,
     rest: int = 0,
 ) -> list[Value]:
     """As `multiply` over one level with fixed bounds, but summed up BLOCK turns at a time.
@@ -109,7 +124,7 @@ def multiply_in_blocks(
 
     def part(here: Value, rows: Value, count: int) -> list[Value]:
         zeros = [em.zeros() for _ in sums]
-        return multiply(em, tile, here, rows, zeros, [Level(0, count, step, row)], 1, prefetch, rest)
+        return multiply(em, tile, here, rows, zeros, [Level(0, count, step, row)], 1, None, rest)
 
     with em.loop(0, blocks, carry=sums) as loop:
         done = loop.index * BLOCK

@@ -79,7 +79,8 @@ class WinogradSchedule:
     """Tiles of `outputs` x `outputs` results; `block` of them are transformed together.
 
     A register tile is `rows` tiles x `vectors` blocks of channels. `apart`: the transformed input is a buffer that
-    two kernels share, and tasks are panels x blocks of tiles.
+    two kernels share, and tasks are panels x blocks of tiles. `prefetch`: while the weights of one point are used,
+    those of the next are asked for.
     """
 
     outputs: int
@@ -87,7 +88,7 @@ class WinogradSchedule:
     rows: int
     block: int
     apart: bool = False
-    prefetch: int = 0
+    prefetch: bool = False
 
 
 def panels_per_group(spec: WinogradSpec, vectors: int) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut
-from glowviz.compiler.backends.cpu.kernels.tile import Level, Tile, multiply
+from glowviz.compiler.backends.cpu.kernels.tile import Ahead, Level, Tile, multiply
 from glowviz.compiler.backends.cpu.kernels.winograd_transforms import Filtering, from_points, into_points
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -122,14 +122,23 @@ class Products:
                 with em.loop(0, many) as group:
                     first = group.index * rows + start
                     tile = Tile([n * vector for n in range(rows)], vectors)
-                    sums = self._sums(tile, em.offset(here, first * vector), matrix)
+                    ahead = self._ahead(matrix, group.index, many, start)
+                    sums = self._sums(tile, em.offset(here, first * vector), matrix, ahead)
                     at = em.offset(there, first * vector)
                     for index, value in enumerate(sums):
                         n, v = divmod(index, vectors)
                         em.store(value, em.offset(at, (v * count + n) * vector))
                 start += rows * many
 
-    def _sums(self, tile: Tile, source: Value, weights: Value) -> list[Value]:
+    def _ahead(self, weights: Value, group: Index, groups: int, start: int) -> Ahead | None:
+        """The part of the next point's weights that one register tile of the first kind asks for."""
+        if not self.schedule.prefetch or start:
+            return None
+        share = -(-self.row_bytes // groups)
+        at = group * (share * self.spec.depth) + self.weight_bytes
+        return Ahead(self.em.offset(weights, at), share)
+
+    def _sums(self, tile: Tile, source: Value, weights: Value, ahead: Ahead | None) -> list[Value]:
         em, lanes = self.em, self.em.lanes
         zeros = [em.zeros() for _ in range(tile.count)]
         with em.loop(0, self.blocks, carry=zeros) as loop:
@@ -137,7 +146,8 @@ class Products:
             rows = em.offset(weights, loop.index * (lanes * self.row_bytes))
             turns = em.smaller(self.spec.depth - loop.index * lanes, lanes) if self.spec.depth % lanes else lanes
             level = Level(0, turns, FLOAT, self.row_bytes)
-            loop.next = multiply(em, tile, here, rows, loop.carry, [level], 1, self.schedule.prefetch)
+            later = None if ahead is None else ahead.behind(loop.index * lanes)
+            loop.next = multiply(em, tile, here, rows, loop.carry, [level], 1, later)
         return loop.results
 
 
