@@ -104,12 +104,14 @@ class BitShift(Op):
         by = np.where(within, y, 0).astype(x.dtype)
         if self.direction == "LEFT":
             return np.where(within, np.left_shift(x, by), 0).astype(x.dtype)
-        return np.where(within, np.right_shift(x, by), np.where(x < 0, -1, 0)).astype(x.dtype)
+        sign = np.where(x < 0, -1, 0).astype(x.dtype)  # beside a u64, an i64 would make both of them floats
+        return np.where(within, np.right_shift(x, by), sign)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         for direction in ("LEFT", "RIGHT"):
             yield case(integers(rng, (2, 3), 0, 99, "u32"), integers(rng, (3,), 0, 31, "u32"), direction=direction)
             yield case(integers(rng, (4,), 0, 99, "u8"), integers(rng, (4,), 0, 7, "u8"), direction=direction)
+            yield case(np.array([2**64 - 1, 1], np.uint64), np.array([3, 1], np.uint64), direction=direction)
 
 
 class BitCast(Op):
