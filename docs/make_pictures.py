@@ -23,7 +23,7 @@ SIZE: ViewportSize = {"width": 1400, "height": 900}
 
 PICTURES: dict[str, tuple[str, dict[str, Any]]] = {
     "fold_batchnorm": ("resnet50", {"at": "fold_batchnorm", "colour": "Change", "selected": "r1", "tab": "life"}),
-    "kernel": ("digit", {"at": "plan_memory", "selected": "leaky.out", "tab": "life", "dock": "llvm", "dock2": "asm"}),
+    "kernel": ("digit", {"at": "plan_memory", "selected": "scores", "tab": "life", "dock": "llvm", "dock2": "asm"}),
     "memory": ("resnet50", {"at": "plan_memory", "dock": "memory", "tab": "overview"}),
 }
 """File name to gallery card and the fields of a permalink; `at` is the pass that changed something."""
