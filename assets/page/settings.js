@@ -1,5 +1,6 @@
 // Settings of a compilation: threads and which passes run.
 
+import { address, get } from "../core/api.js";
 import { button, el, replace } from "../core/dom.js";
 import { session } from "../core/session.js";
 import { state } from "../core/state.js";
@@ -16,12 +17,17 @@ export function settings(body, { close }) {
     const box = el("input", { type: "checkbox", checked: !off.has(name), disabled: Boolean(passes.rows.required[row]) });
     return { name, box, line: el("label.switch", {}, box, el("span.mono", {}, name), passes.rows.required[row] ? el("span.muted", {}, "required") : null) };
   });
+  const order = el("textarea.mono.order", { rows: 10, spellcheck: "false", "aria-label": "Order of graph passes, as YAML", disabled: true });
+  let ordered = "";
+  get(address(state().recording, "order"), { fresh: true }).then(({ yaml }) => { ordered = order.value = yaml; order.disabled = false; },
+    (error) => { order.value = `# ${error.message}`; });
   const run = () => {
     close();
-    attempt({ recording: state().recording, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
+    attempt({ ...(order.disabled || order.value === ordered ? {} : { order: order.value }), recording: state().recording, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
   };
   replace(body, el("div.settings", {},
     el("label.row", {}, el("span", {}, "Threads"), threads),
     el("h3", {}, "Passes"), el("div.switches", {}, switches.map(({ line }) => line)),
+    el("details", {}, el("summary", {}, "Order of graph passes (YAML)"), order),
     el("div.actions", {}, button("Compile", run, { kind: "primary" }))));
 }

@@ -2,6 +2,7 @@
 
 import { address } from "../core/api.js";
 import { button, el, empty, replace } from "../core/dom.js";
+import { exported } from "../core/inlined.js";
 import { watch } from "../core/pane.js";
 import { session } from "../core/session.js";
 import { state } from "../core/state.js";
@@ -21,10 +22,11 @@ export function remark(one) {
   return el(`section.remark.${one.kind.replace(" ", "-")}`, {},
     el("h4", {}, one.rule, el("span.muted", {}, ` · ${one.pass}`)),
     one.lines.map((line) => el("p.fact-line", {}, line)),
-    one.action ? button(one.action.label, () => act(one.action), { kind: "small" }) : null);
+    one.would ? el("p.fact-line", {}, one.would) : null,
+    one.action && !exported ? button(one.action.label, () => act(one.action), { kind: "small" }) : null);
 }
 
 function act(action) {
   const { disabled = [] } = session().overview || {};
-  attempt({ recording: state().recording, disable: action.disable ?? disabled, order: action.before ?? null });
+  attempt({ recording: state().recording, disable: action.disable ?? disabled, ...(action.before ? { before: action.before } : {}) });
 }

@@ -24,7 +24,7 @@ def steps_until(
     """Return (pass, IR) of every snapshot up to `last` (None = all), with contents, as the recording counts them."""
     from glowviz.compiler.backends import backend_named
     from glowviz.compiler.ledger import Ledger
-    from glowviz.compiler.pipeline import import_graph, lower_to_program, optimize, with_shapes
+    from glowviz.compiler.pipeline import arranged, import_graph, lower_to_program, optimize, with_shapes
 
     kept: Steps = []
 
@@ -38,7 +38,8 @@ def steps_until(
     given = with_shapes(None, chosen["shapes"])
     ledger = Ledger(backend.target, None, frozenset(chosen["disable"]), given, step, snapshots=kept)
     with suppress(_Enough):
-        lower_to_program(optimize(import_graph(model, chosen["shapes"], ledger), ledger, backend), ledger, backend)
+        graph = import_graph(model, chosen["shapes"], ledger)
+        lower_to_program(optimize(graph, ledger, backend, arranged(chosen["order"])), ledger, backend)
     return kept
 
 

@@ -27,6 +27,10 @@ def register(api: Blueprint, services: Services) -> None:
             return saved(workshop.cutout(identifier, snapshot, name).read_bytes(), "cutout.onnx")
         return saved(found.cutout(snapshot, name).encode(), "cutout.glow")
 
+    @api.get("/r/<identifier>/order")
+    def order(identifier: str) -> Response:
+        return answer({"yaml": workshop.order(checked(identifier))})
+
     @api.post("/r/<identifier>/bisect")
     def bisect(identifier: str) -> Response:
         tolerance = asked_body().get("tolerance", TOLERANCE)

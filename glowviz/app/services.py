@@ -32,6 +32,10 @@ class Workshop(Protocol):
         """Run passes on the text of a graph; returns {text, reasons, scene}."""
         ...
 
+    def order(self, identifier: str) -> str:
+        """Return the order of graph passes of a recording as YAML."""
+        ...
+
     def cutout(self, identifier: str, snapshot: int, name: str) -> Path:
         """Return an ONNX file of the graph around a node."""
         ...

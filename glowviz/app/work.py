@@ -55,9 +55,9 @@ def compile_recording(main: str, files: dict[str, str], record: str, options: di
 
 def choices(options: dict[str, Any]) -> dict[str, Any]:
     """Return what glowviz.compile and pipeline.snapshots take, from the options of a recording."""
-    shapes = _shapes(options)
-    return {"shapes": shapes or None, "target": options["target"], "threads": options["threads"],
-            "precision": options["precision"], "disable": tuple(options["disable"])}
+    return {"shapes": _shapes(options) or None, "target": options["target"], "threads": options["threads"],
+            "precision": options["precision"], "disable": tuple(options["disable"]),
+            "order": dict(options.get("order") or ()) or None}
 
 
 def _shapes(options: dict[str, Any]) -> dict[str, tuple[int, ...]]:

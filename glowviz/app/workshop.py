@@ -10,6 +10,7 @@ from typing import Any
 
 import glowviz
 from glowviz.app.lessons import Lesson, lesson
+from glowviz.app.order import moved, order_of, order_option, order_text, read_order
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
@@ -65,6 +66,10 @@ class JobWorkshop:
                 raise Problem("This recording does not say where its model lies.", "The recording",
                               remedy="Open the model itself.")
             source["options"] = {**source["options"], **_options(request)}
+            if "before" in request:
+                place = request["before"]
+                order = moved(order_of(source["options"]), str(place["pass"]), int(place["snapshot"]) - 1)
+                source["options"]["order"] = order_option(order)
             return self._start(**source)
         raise Problem("The request names no model.", expected="upload, gallery or recording")
 
@@ -133,6 +138,7 @@ class JobWorkshop:
             "main": main, "files": files, "record": str(record), "options": options, "load": self.load}, self.limits)
         bound = ", ".join("×".join(map(str, dims)) for dims in options["shapes"].values())
         off = f"without {', '.join(options['disable'])}" if options["disable"] else ""
+        off += " in another order" if options.get("order") else ""
         notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source),
                  "bound": " · ".join(filter(None, (bound, off)))}
         self.store.note(identifier, notes)
@@ -148,6 +154,10 @@ class JobWorkshop:
             raise Problem("This recording does not say where its model lies, and it holds no weights.",
                           "The recording", "the model's file", "Open the model itself.")
         return {key: source[key] for key in ("main", "files", "options")} | {"load": self.load}
+
+    def order(self, identifier: str) -> str:
+        """Return the order of graph passes of recording `identifier` as YAML."""
+        return order_text(order_of(self._source(identifier)["options"]))
 
     def cutout(self, identifier: str, snapshot: int, name: str) -> Path:
         """Return an ONNX file of the graph around `name` at `snapshot`, with its weights."""
@@ -302,6 +312,8 @@ def _options(request: Payload) -> Payload:
     options: Payload = {}
     if "disable" in request:
         options["disable"] = sorted({str(name) for name in request["disable"]})
+    if request.get("order"):
+        options["order"] = order_option(read_order(str(request["order"])))
     if "threads" in request:
         options["threads"] = max(1, min(256, int(request["threads"])))
     for key in ("precision", "target"):

@@ -73,6 +73,7 @@ def _model(one: argparse.ArgumentParser) -> None:
     one.add_argument("--disable", action="append", default=[], metavar="PASS", help="switch a pass off")
     one.add_argument("--option", action="append", default=[], metavar="fuse.max_inputs=2", type=option,
                      help="set an option of a pass")
+    one.add_argument("--order", default="", metavar="order.yaml", help="run the graph passes in this order")
     one.add_argument("--quiet", action="store_true", help="no progress on stderr")
     _load(one)
 

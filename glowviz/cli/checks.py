@@ -114,7 +114,8 @@ def diff(options: argparse.Namespace) -> int:
 
     a, b = Recording(options.before), Recording(options.after)
     print(columns([_pair(x, y) for x, y in _aligned(a.passes(), b.passes())]))
-    for label, key in (("model", "model"), ("target", "target"), ("switched off", "disabled"), ("plan", "plan")):
+    facts = {"model": "model", "target": "target", "switched off": "disabled", "order": "order", "plan": "plan"}
+    for label, key in facts.items():
         if a.meta.get(key) != b.meta.get(key):
             print(f"{label}: {a.meta.get(key)} → {b.meta.get(key)}")
     return 0

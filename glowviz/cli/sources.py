@@ -31,8 +31,15 @@ def compile_options(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "shapes": shapes_of(options), "target": options.target, "threads": options.threads,
         "precision": options.precision, "disable": tuple(options.disable), "options": per_pass,
-        "progress": progress(options),
+        "order": order(options), "progress": progress(options),
     }
+
+
+def order(options: argparse.Namespace) -> dict[str, list[str]] | None:
+    """The stages and passes that --order names; None for the pipeline's own."""
+    from glowviz.app.order import read_order
+
+    return read_order(readable(options.order, "--order").read_text(encoding="utf-8")) if options.order else None
 
 
 def progress(options: argparse.Namespace) -> Callable[[str], None]:

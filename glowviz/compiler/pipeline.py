@@ -24,7 +24,7 @@ from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
-from glowviz.compiler.rewrite import PASSES
+from glowviz.compiler.rewrite import PASSES, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
 from glowviz.compiler.verify import verify_plan
 
@@ -62,6 +62,30 @@ PROGRAM_STAGES: tuple[Stage, ...] = (
 )
 
 
+Order = Mapping[str, Iterable[str]]
+"""Graph passes by stage, in the order they run: what GRAPH_STAGES says unless somebody says otherwise."""
+
+
+def arranged(order: Order | None) -> tuple[Stage, ...]:
+    """The stages of graph passes; PassProblem for an order that cannot be, with the reason."""
+    if order is None:
+        return GRAPH_STAGES
+    stages = tuple(Stage(name, tuple(passes)) for name, passes in order.items())
+    names = [name for stage in stages for name in stage.passes]
+    for name in names:
+        if name not in PASSES or PASSES[name].level == "program":
+            known = ", ".join(sorted(one.name for one in PASSES.values() if one.level != "program"))
+            raise PassProblem(f"the order names {name!r}, which is no graph pass; these are: {known}")
+    lowered = names.index("lower") if "lower" in names else len(names)
+    early = [name for name in names[:lowered] if PASSES[name].level == "lowered"]
+    if early:
+        raise PassProblem(f"pass {early[0]} works on lowered graphs, so it must run after lower")
+    missing = [one.name for one in PASSES.values() if one.required and one.level != "program" and one.name not in names]
+    if missing:
+        raise PassProblem(f"the order leaves out {missing[0]}, which later passes rely on")
+    return stages
+
+
 def pipeline_passes() -> tuple[str, ...]:
     """Names of all passes of the pipeline, each once, in the order they first run."""
     stages = (*GRAPH_STAGES, *PROGRAM_STAGES)
@@ -78,25 +102,29 @@ def compile(
     calibration: Any = None,
     disable: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    order: Order | None = None,
     record: str | Path | None = None,
     measured_runs: int = 0,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Executable:
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
+    `order` runs the graph passes in another order, stage by stage.
     With `measured_runs`, the recording also gets the times of so many runs, the error after every pass and
     statistics of every value.
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
-    backend = backend_named(target, threads)
+    backend, stages = backend_named(target, threads), arranged(order)
     record = record or os.environ.get("GLOWVIZ_RECORD") or None
     chosen = with_shapes(options, shapes)
     recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
     ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
     with _finishing(recorder):
-        graph = optimize(import_graph(source, shapes, ledger), ledger, backend)
+        if recorder is not None and order is not None:
+            recorder.set_meta({"order": [[stage.name, list(stage.passes)] for stage in stages]})
+        graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
         program, plan = lower_to_program(graph, ledger, backend)
         progress("Kernels: compiling")
         executable = backend.build(program, plan)
@@ -128,6 +156,7 @@ def snapshots(
     precision: str = "f32",
     disable: Iterable[str] = (),
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    order: Order | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[tuple[str, Any]]:
     """Every (pass, Graph or Program) of a compilation up to the planned Program, kept in memory; no code is made."""
@@ -135,7 +164,8 @@ def snapshots(
     backend = backend_named(target, threads)
     kept: list[tuple[str, Any]] = []
     ledger = Ledger(backend.target, None, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept)
-    lower_to_program(optimize(import_graph(source, shapes, ledger), ledger, backend), ledger, backend)
+    graph = optimize(import_graph(source, shapes, ledger), ledger, backend, arranged(order))
+    lower_to_program(graph, ledger, backend)
     return kept
 
 

@@ -4,10 +4,12 @@ from typing import Any
 
 from glowviz.app.reader import Payload
 from glowviz.app.wording import sentence
+from glowviz.compiler.graph import Graph
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.rewrite import RULES, Explanation, explain
 from glowviz.compiler.text import TextProblem
 
+SMALL, MOST_STATES = 1000, 4  # nodes, and states to go back to, for asking in which order a rule would have fired
 LARGEST = 5000
 """Nodes up to which rules are tried anew on the snapshot; parsing its text takes about a second at 10,000."""
 
@@ -16,11 +18,55 @@ def why(recording: Recording, snapshot: int, name: str) -> Payload:
     """Return docs/payloads.md `why`, the latest refusals first."""
     steps = recording.passes()
     last = min(snapshot, recording.last("graph") or 0)
-    remarks = [_refused(one) for one in reversed(recording.refusals_at(name)) if one["snapshot"] <= snapshot]
+    refused = [one for one in reversed(recording.refusals_at(name)) if one["snapshot"] <= snapshot]
+    earlier = _Earlier(recording, steps, name)
+    remarks = [_refused(one) | earlier.order_for(one["rule"], one["snapshot"]) for one in refused]
     known = {remark["rule"] for remark in remarks}
     if steps[last]["nodes"] <= LARGEST:
         remarks += [_tried(one, steps, last) for one in _explanations(recording, last, name) if one.rule not in known]
     return {"name": name, "remarks": remarks}
+
+
+class _Earlier:
+    """The states in which something about a node was different, tried in turn: in which would a rule have fired?"""
+
+    def __init__(self, recording: Recording, steps: list[dict[str, Any]], name: str) -> None:
+        self.recording, self.steps, self.name = recording, steps, name
+        self._graphs: dict[int, Graph | None] = {}
+
+    def order_for(self, rule: str, snapshot: int) -> Payload:
+        """Return the sentence and the action that make `rule` fire here, as additions to a remark; {} for none.
+
+        `snapshot` is the state its pass left behind; the pass has to come before whatever changed the place since.
+        """
+        if rule not in RULES or self.steps[0]["nodes"] > SMALL:
+            return {}
+        name = RULES[rule].pass_name
+        for made in self._changed_before(snapshot):
+            if self.steps[made]["name"] == name or not self._fires(rule, made - 1):
+                continue
+            other = self.steps[made]["name"]
+            line = f"Would fire if {name} ran before {other} (pass {made})."
+            return {"would": line, "action": {"label": "Try it", "disable": None,
+                                              "before": {"pass": name, "snapshot": made}}}
+        return {}
+
+    def _changed_before(self, snapshot: int) -> list[int]:
+        """Return the states before `snapshot` that a pass made by changing the node or a neighbour, latest first."""
+        versions = self.recording.versions(self.name)
+        near = {self.name, *(operand for version in versions for operand in version.operands if operand)}
+        born = {v.born for one in near for v in self.recording.versions(one)}
+        ended = {v.died for one in near for v in self.recording.versions(one)}
+        return sorted((at for at in born | ended if 1 < at < snapshot), reverse=True)[:MOST_STATES]
+
+    def _fires(self, rule: str, snapshot: int) -> bool:
+        if snapshot not in self._graphs:
+            try:
+                self._graphs[snapshot] = self.recording.graph(snapshot)
+            except TextProblem:
+                self._graphs[snapshot] = None
+        graph = self._graphs[snapshot]
+        return graph is not None and explain(rule, self.name, graph).verdict == "fires"
 
 
 def _refused(one: dict[str, Any]) -> Payload:
@@ -31,7 +77,7 @@ def _refused(one: dict[str, Any]) -> Payload:
         if one["stranger"]:
             lines.append(f"In the way: {one['stranger']}.")
     return {"rule": one["rule"], "pass": f"{one['pass_name']}, pass {one['snapshot']}", "lines": lines, "action": None,
-            "kind": "kept" if one["kind"] == "keep" else "no match"}
+            "would": "", "kind": "kept" if one["kind"] == "keep" else "no match"}
 
 
 def _explanations(recording: Recording, snapshot: int, name: str) -> list[Explanation]:
@@ -63,4 +109,4 @@ def _tried(one: Explanation, steps: list[dict[str, Any]], snapshot: int) -> Payl
         lines, kind = [sentence(f"{pass_name} fires here later (pass {later[0]['snapshot']}): {one.reason}")], "later"
     elif one.verdict == "fires":
         lines, kind = [sentence(f"{pass_name} is not run at this point; it would fire here: {one.reason}")], "later"
-    return {"rule": one.rule, "pass": pass_name, "lines": lines, "action": action, "kind": kind}
+    return {"rule": one.rule, "pass": pass_name, "lines": lines, "action": action, "would": "", "kind": kind}

@@ -1,0 +1,56 @@
+"""The order of graph passes as data: read from YAML, written as YAML, and one pass moved before another."""
+
+from typing import Any
+
+import yaml
+
+from glowviz.app.problem import Problem
+from glowviz.compiler.pipeline import GRAPH_STAGES, arranged
+from glowviz.compiler.rewrite import PassProblem
+
+Order = dict[str, list[str]]
+
+
+def order_of(options: dict[str, Any]) -> Order:
+    """Return the order that a recording's options say, else the pipeline's own."""
+    return dict(options.get("order") or ()) or {stage.name: list(stage.passes) for stage in GRAPH_STAGES}
+
+
+def order_option(order: Order) -> list[tuple[str, list[str]]]:
+    """Return an order as a job's option: a list, because the keys of a job's arguments have no order."""
+    return list(order.items())
+
+
+def order_text(order: Order) -> str:
+    """Return an order as YAML, one stage a line or more."""
+    return yaml.safe_dump(order, sort_keys=False, default_flow_style=None, width=72)
+
+
+def read_order(text: str) -> Order:
+    """Return the order in a YAML text; raises Problem for one that cannot be, with the reason."""
+    try:
+        order = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise Problem(f"The order is no YAML: {error}.", "Order of passes", "Stage: [pass, pass]") from error
+    if not isinstance(order, dict) or not all(isinstance(names, list) for names in order.values()):
+        raise Problem("The order does not say stages with lists of passes.", "Order of passes", "Stage: [pass, pass]")
+    named = {str(stage): [str(name) for name in names] for stage, names in order.items()}
+    try:
+        arranged(named)
+    except PassProblem as problem:
+        raise Problem(f"{problem}.", "Order of passes", remedy="Change the order.") from problem
+    return named
+
+
+def moved(order: Order, name: str, position: int) -> Order:
+    """Return `order` with the first `name` after place `position` (counted from 0 over all stages) moved there."""
+    flat = [(stage, one) for stage, names in order.items() for one in names]
+    later = next((at for at in range(position, len(flat)) if flat[at][1] == name), None)
+    if not 0 <= position < len(flat) or later is None:
+        raise Problem(f"{name} does not run after place {position}.", "Order of passes", remedy="Reload the page.")
+    del flat[later]
+    flat.insert(position, (flat[position][0], name))
+    made: Order = {stage: [] for stage in order}
+    for stage, one in flat:
+        made[stage].append(one)
+    return made
