@@ -62,7 +62,8 @@ def test_the_wheel_holds_the_package_its_data_and_the_assets(wheel: Path) -> Non
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     declared = {_canonical(re.split(r"[<>=]", one)[0]) for one in PROJECT["dependencies"]}
-    optional = {_canonical(re.split(r"[<>=]", one)[0]) for one in PROJECT["optional-dependencies"]["bench"]}
+    extras = [*PROJECT["optional-dependencies"]["bench"], *PROJECT["optional-dependencies"]["cluster"]]
+    optional = {_canonical(re.split(r"[<>=]", one)[0]) for one in extras}
     owners = packages_distributions()
     imported = {_canonical(owner) for name in _imports(ROOT / "glowviz") for owner in owners.get(name, [name])}
     assert imported - declared - optional == set(), "imported, but not declared"

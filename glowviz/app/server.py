@@ -29,6 +29,7 @@ from glowviz.app.store import Store
 from glowviz.app.views.page import page
 from glowviz.app.workshop import JobWorkshop
 from glowviz.compiler.problem import Problem as CompilerProblem
+from glowviz.jobs import cluster as jobs_of_cluster
 
 COOKIE = "glowviz_token"
 GALLERY = "gallery:"  # how the command line names a card
@@ -174,14 +175,15 @@ def serve(
 ) -> int:
     """Open the app, with a model (or recording) when one is given, and run until interrupted; returns the exit status.
 
-    On any address but loopback a token is made and printed, and paths of this machine cannot be opened.
+    On any address but loopback a token is made and printed, and paths of this machine cannot be opened. `cluster` is
+    the address of a Dask scheduler on whose workers models are compiled.
     """
     if cluster is not None:
-        raise Problem("Clusters are not offered yet.", "--cluster", "no cluster", "Leave the option away.")
+        jobs_of_cluster.check(cluster)
     local = is_loopback(host)
     token = None if local else secrets.token_urlsafe(24)
     shelf_store = store or Store()
-    workshop = JobWorkshop(shelf_store, load=load)
+    workshop = JobWorkshop(shelf_store, load=load, cluster=cluster or "")
     app = create_app(real_services(shelf_store, workshop, local), hosts=frozenset({host}), token=token)
     server = make_web_server(app, host, port)
     try:

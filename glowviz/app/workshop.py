@@ -33,16 +33,19 @@ DEFAULTS = {"target": "cpu", "threads": 1, "precision": "f32", "disable": [], "s
 class JobWorkshop:
     """Compiles through glowviz.jobs; a recording's id is also its job's."""
 
-    def __init__(self, store: Store, load: Sequence[str] = (), limits: Limits = COMPILING) -> None:
+    def __init__(
+        self, store: Store, load: Sequence[str] = (), limits: Limits = COMPILING, cluster: str = ""
+    ) -> None:
         self.store = store
         self.load = list(load)  # files with ops and passes of the user's own, loaded by every job
         self.limits = limits  # of one compilation
+        self.cluster = cluster  # the address of a Dask scheduler, or nothing
         self._pool: Pool | None = None
 
     @property
     def pool(self) -> Pool:
         if self._pool is None:
-            self._pool = Pool(self.store.folder / "jobs", preload=(EDITOR,))
+            self._pool = Pool(self.store.folder / "jobs", preload=(EDITOR,), cluster=self.cluster)
             self._pool.prune()
         return self._pool
 

@@ -87,6 +87,7 @@ def _serve(one: argparse.ArgumentParser) -> None:
     one.add_argument("--host", default="127.0.0.1")
     one.add_argument("--port", type=int, default=8050)
     one.add_argument("--no-browser", action="store_true", help="do not open a browser window")
+    one.add_argument("--cluster", metavar="tcp://HOST:8786", help="compile on the workers of this Dask scheduler")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape)
     _load(one)
 

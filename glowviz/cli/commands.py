@@ -38,7 +38,7 @@ def serve(options: argparse.Namespace) -> int:
         readable(path, "--load")
     return serve_app(
         model=options.model, shapes=dict(options.shape), host=options.host, port=options.port,
-        browser=not options.no_browser, load=options.load,
+        browser=not options.no_browser, load=options.load, cluster=options.cluster,
     )  # fmt: skip
 
 

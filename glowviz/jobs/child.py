@@ -20,6 +20,7 @@ from typing import Any
 
 from glowviz.compiler.problem import Problem
 from glowviz.jobs.limits import Limits, lift
+from glowviz.jobs.table import State
 
 PROGRESS, RESULT, PROBLEM, OUTPUT = "progress.json", "result.json", "problem.json", "output.txt"
 PLACE, PLACE_SIZE = "place.txt", 256
@@ -141,12 +142,12 @@ def _plain(answer: Any, function: str) -> str:
 
 
 def _told(error: BaseException) -> dict[str, str]:
-    """An exception as plain data: the four parts of a Problem, its kind, and the full report."""
+    """An exception as plain data: the four parts of a Problem, its kind ("memory", or a State), and the full report."""
     report = "".join(traceback.format_exception(error))
-    kind = "memory" if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError) else "error"
-    if isinstance(error, Problem):
-        return {"kind": kind, "what": error.what, "where": error.where, "expected": error.expected, "do": error.do,
-                "report": report}
+    kind = "memory" if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError) else State.FAILED
+    if isinstance(error, Problem):  # one that comes from another job says how that ended
+        return {"kind": getattr(error, "state", kind), "what": error.what, "where": error.where,
+                "expected": error.expected, "do": error.do, "report": getattr(error, "report", "") or report}
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if f"{os.sep}glowviz{os.sep}" in frame.filename and frame.filename != __file__]
     last = (ours or frames)[-1]

@@ -26,9 +26,10 @@ def outcome(exit_code: int, work: Path, outputs: Path, limits: Limits) -> tuple[
         return State.DONE, None
     if exit_code == 0 and (work / child.PROBLEM).exists():
         problem = json.loads((work / child.PROBLEM).read_text(encoding="utf-8"))
-        if problem.pop("kind") == "memory":
+        kind = problem.pop("kind")
+        if kind == "memory":
             return State.OUT_OF_MEMORY, memory_problem(work, limits, problem["report"])
-        return State.FAILED, problem
+        return State(kind), problem
     return _ended(exit_code, work, limits)
 
 

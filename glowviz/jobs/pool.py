@@ -104,14 +104,18 @@ class Pool:
 
     Any number of processes may open the same folder: they share one supervisor, one queue and all answers.
     `workers` children run at a time (default: one for each core), and `preload` modules are imported before
-    any job asks; both count for the process that comes first.
+    any job asks. With the address of a Dask scheduler as `cluster`, jobs that are not urgent run on its workers.
+    All three count for the process that comes first.
     """
 
-    def __init__(self, store: str | Path, workers: int | None = None, preload: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, store: str | Path, workers: int | None = None, preload: tuple[str, ...] = (), cluster: str = ""
+    ) -> None:
         self.store = Path(store).resolve()
         self.store.mkdir(parents=True, exist_ok=True)
         self.workers = workers or os.cpu_count() or 1
         self.preload = preload
+        self.cluster = cluster
         self.table = Table(self.store)
         self._owner = 0
         self._supervisor: subprocess.Popen[bytes] | None = None
@@ -171,7 +175,7 @@ class Pool:
         held.close()
         if self._supervisor is not None and self._supervisor.poll() is None:
             return  # started a moment ago, not yet holding the lock
-        self._supervisor = _start_supervisor(self.store, self.workers, self.preload)
+        self._supervisor = _start_supervisor(self.store, self.workers, self.cluster, self.preload)
 
     def close(self) -> None:
         """Leave the store. The last client's leaving ends the supervisor and every job still running."""
@@ -198,12 +202,14 @@ class Pool:
         self.close()
 
 
-def _start_supervisor(store: Path, workers: int, preload: tuple[str, ...]) -> subprocess.Popen[bytes]:
+def _start_supervisor(
+    store: Path, workers: int, cluster: str, preload: tuple[str, ...]
+) -> subprocess.Popen[bytes]:
     # The child must find the same modules, also those of an embedding program or a test.
     paths = os.pathsep.join(path for path in sys.path if path)
     with (store / "supervisor.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", "glowviz.jobs.supervisor", str(store), str(workers), *preload],
+            [sys.executable, "-m", "glowviz.jobs.supervisor", str(store), str(workers), cluster, *preload],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
             env=os.environ | {"PYTHONPATH": paths})
 

@@ -1,7 +1,7 @@
 """One supervisor a store: it starts queued jobs as child processes, keeps their limits and writes down how they ended.
 
-It is a process of its own (python -m glowviz.jobs.supervisor FOLDER WORKERS MODULES…), started by the first client and
-gone when the last one is. Only one can hold the store's lock.
+It is a process of its own (python -m glowviz.jobs.supervisor FOLDER WORKERS CLUSTER MODULES…), started by the first
+client and gone when the last one is. Only one can hold the store's lock.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import json
+import math
 import multiprocessing
 import os
 import shutil
@@ -16,7 +17,7 @@ import signal
 import sqlite3
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import connection, forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,12 +26,15 @@ from typing import IO
 import psutil
 
 from glowviz.jobs import child
+from glowviz.jobs.limits import GIB, Limits
 from glowviz.jobs.outcome import OTHERS, cancelled_problem, outcome, time_problem
 from glowviz.jobs.table import Row, State, Table
 
 TICK = 0.02  # seconds between looks at the table: a cancel is seen within one
 IDLE_TICK, IDLE_AFTER = 0.05, 3.0  # the same when nothing has happened for some seconds
 CLIENT_CHECK = 0.5
+WAITING_AT_ONCE = 16  # jobs that a cluster may have from one store
+WAITING = Limits(wall=math.inf, cpu=3600, memory=4 * GIB)  # of a child that waits; the job's own limits hold over there
 URGENT = 2  # children for what somebody waits for while typing, beside the workers
 
 
@@ -69,19 +73,22 @@ def lock(store: Path, seconds: float = 0.0) -> IO[str] | None:
 class Supervisor:
     """Runs the queue of one store with at most `workers` children at a time, and a few more for urgent jobs.
 
-    `preload` names modules that the fork server imports once for all its children.
+    `preload` names modules that the fork server imports once for all its children. With a `cluster`, the children
+    of all but urgent jobs only wait for a worker of it, and so there may be more of them.
     """
 
-    def __init__(self, store: Path, workers: int, preload: tuple[str, ...] = ()) -> None:
+    def __init__(self, store: Path, workers: int, preload: tuple[str, ...] = (), cluster: str = "") -> None:
         self.store = store
-        self.workers = workers
+        self.workers = max(workers, WAITING_AT_ONCE) if cluster else workers
+        self.cluster = cluster
         self.table = Table(store)
         self.running: dict[int, Running] = {}
         self.stopping = False
         self._version = -1  # of the table when we last read it
         self._wanted: dict[int, int] = {}
         self.context = multiprocessing.get_context("forkserver")
-        self.context.set_forkserver_preload(["glowviz.jobs.warm", *preload])
+        waits = ["distributed", "glowviz.jobs.cluster"] if cluster else []
+        self.context.set_forkserver_preload(["glowviz.jobs.warm", *waits, *preload])
         forkserver.ensure_running()
         self._take_over()
 
@@ -132,6 +139,8 @@ class Supervisor:
         shutil.rmtree(outputs, ignore_errors=True)
         work.mkdir(parents=True, exist_ok=True)
         outputs.mkdir(parents=True)
+        if self.cluster and not row.urgent:
+            row = _waiting(row, self.cluster)
         process = self.context.Process(
             target=child.main, args=(row.function, row.arguments, row.limits, str(work), str(outputs), os.getpid()))
         process.start()
@@ -197,13 +206,20 @@ class Supervisor:
                                              "expected": "", "do": f"{OTHERS} Start it again.", "report": ""})
 
 
+def _waiting(row: Row, cluster: str) -> Row:
+    """The job that waits here for a job that runs there."""
+    job = {"function": row.function, "arguments": row.arguments, "limits": asdict(row.limits)}
+    arguments = {"address": cluster, "job": job}
+    return replace(row, function="glowviz.jobs.cluster:wait_for", arguments=arguments, limits=WAITING)
+
+
 def main(arguments: list[str]) -> int:
     """Serve one store; ends at once when another supervisor does so already."""
     store, workers = Path(arguments[0]), int(arguments[1])
     held = lock(store, seconds=1.0)
     if held is None:
         return 0
-    supervisor = Supervisor(store, workers, tuple(arguments[2:]))
+    supervisor = Supervisor(store, workers, tuple(arguments[3:]), cluster=arguments[2])
 
     def stop(*_: object) -> None:
         """Not an exception: one in the middle of a start would leave a child that nobody knows."""
