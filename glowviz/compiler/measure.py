@@ -111,7 +111,11 @@ def _statistics(snapshot: int, name: str, array: Any, error: float | None) -> tu
     finite = flat[np.isfinite(flat)] if array.dtype.kind == "f" else flat
     if not finite.size:
         finite = np.zeros(1)
-    counts, edges = np.histogram(finite, bins=BINS)
+    low, high = float(finite.min()), float(finite.max())
+    # numpy puts 1/2 around equal numbers, which changes nothing around 1e30
+    largest = max(abs(low), abs(high))
+    around = 0.0 if high - low > BINS * np.spacing(largest) else max(0.5, largest * 1e-3)
+    counts, edges = np.histogram(finite, bins=BINS, range=(low - around, high + around))
     histogram = orjson.dumps({"edges": [float(e) for e in edges], "counts": counts.tolist()}).decode()
     return (
         snapshot, name, float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std()),
