@@ -2,6 +2,7 @@
 
 import re
 import threading
+from collections.abc import Sequence
 from functools import lru_cache
 
 from llvmlite import binding
@@ -10,6 +11,9 @@ from glowviz.compiler.target import Target
 
 CODEGEN_LEVEL = 2  # levels 1 and 3 are no faster, level 0 makes code eight times slower
 SCALAR_MOVES = ("vmovd", "movd", "vmovq", "movq", "vpbroadcast", "vcvtsi2ss", "cvtsi2ss")
+ARM_STACK = re.compile(r"\s*(?:str|ldr|stp|ldp|stur|ldur)\s+[qdsv]\d+.*\[sp")
+LABEL = re.compile(r"(\.L\w+):")
+BRANCH = re.compile(r"\s*(?:j\w+|b\.?\w*|cbn?z|tbn?z)\s+(?:.*\s)?(\.L\w+)\s*$")
 _LOCK = threading.Lock()
 
 
@@ -79,6 +83,24 @@ def vector_spills(assembly_text: str) -> list[str]:
     return [line.strip() for line in assembly_text.split("\n") if _is_spill(line)]
 
 
+def hot_spills(assembly_text: str) -> list[str]:
+    """Lines of x86-64 or aarch64 assembly inside innermost loops that keep a vector register on the stack."""
+    lines = assembly_text.split("\n")
+    inside = [line for first, last in innermost_loops(lines) for line in lines[first : last + 1]]
+    return [line.strip() for line in inside if _is_spill(line) or ARM_STACK.match(line)]
+
+
+def innermost_loops(lines: Sequence[str]) -> list[tuple[int, int]]:
+    """First and last line of every loop that holds no other: from a label to the last branch back to it."""
+    labels = {match[1]: n for n, line in enumerate(lines) if (match := LABEL.match(line))}
+    loops: dict[int, int] = {}
+    for n, line in enumerate(lines):
+        match = BRANCH.match(line)
+        if match and labels.get(match[1], n) < n:
+            loops[labels[match[1]]] = n
+    return [(a, b) for a, b in loops.items() if not any(a < c and d <= b for c, d in loops.items())]
+
+
 def _is_spill(line: str) -> bool:
     code = line.split("#")[0].strip()
     # rbp is an ordinary register here; a spilled integer on its way into a vector costs a hot loop nothing
@@ -86,6 +108,6 @@ def _is_spill(line: str) -> bool:
 
 
 def undefined_symbols(assembly_text: str) -> set[str]:
-    """Names of functions that x86-64 assembly calls outside itself."""
-    calls = re.findall(r"^\s*(?:callq?|jmp|jmpq)\s+([A-Za-z_][\w.]*)(?:@PLT)?", assembly_text, re.MULTILINE)
+    """Names of functions that x86-64 or aarch64 assembly calls outside itself."""
+    calls = re.findall(r"^\s*(?:callq?|jmp|jmpq|bl|b)\s+([A-Za-z_][\w.]*)(?:@PLT)?", assembly_text, re.MULTILINE)
     return {name for name in calls if not name.startswith(".L")}
