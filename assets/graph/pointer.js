@@ -88,7 +88,7 @@ function click(view, event) {
   const { scene } = view;
   const chevron = scene.kind[box] === 1 ? x > scene.x[box] + scene.w[box] - 22 : scene.kind[box] === 2 && x < scene.x[box] + 22;
   if (chevron) view.unfold(box);
-  else view.select(selectable(scene, box));
+  else view.still(() => view.select(selectable(scene, box)));
 }
 
 function pinched(view, touches, before) {

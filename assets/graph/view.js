@@ -34,6 +34,7 @@ export class GraphView {
     this.bitmap = new Bitmap();
     this.stats = new Stats();
     this.hovered = -1;
+    this.held = false;
     this.fade = 1;
     this.turn = 0;
     this.written = null;  // the camera as the state last got it from here
@@ -168,7 +169,7 @@ export class GraphView {
     const box = this.selectedBox();
     this.near = box >= 0 ? neighbourhood(this.scene, box) : null;
     this.only = state().focus && box >= 0 ? neighbourhood(this.scene, box, 2).boxes : null;
-    if (box >= 0 && follow && !this.inSight(box)) {
+    if (box >= 0 && follow && !this.held && !this.inSight(box)) {
       this.camera.reveal(this.scene.x[box], this.scene.y[box], this.scene.w[box], Math.min(this.scene.h[box], 60));
     }
     this.live.textContent = box >= 0 ? this.spoken(box) : "";
@@ -186,6 +187,13 @@ export class GraphView {
     const { x, y, k, width, height } = this.camera;
     const s = this.scene;
     return s.x[box] >= x && s.y[box] >= y && s.x[box] + s.w[box] <= x + width / k && s.y[box] + Math.min(s.h[box], 60) <= y + height / k;
+  }
+
+  // Lets `change` select without moving the camera: what was clicked is under the pointer, and a second click may follow.
+  still(change) {
+    this.held = true;
+    change();
+    this.held = false;
   }
 
   select(name) {

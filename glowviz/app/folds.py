@@ -108,7 +108,10 @@ def fold_scopes(nodes: Sequence[NodeVersion], inputs: Sequence[str]) -> Folding:
     known: dict[str, Fold] = {"": root}
     for node in data:
         _scope_of(node, known).parts.append(node.name)
-    return _folding(_straightened(root.parts), data, hidden)
+    parts = _straightened(root.parts)
+    while len(parts) == 1 and isinstance(parts[0], Fold):  # a scope around everything says nothing
+        parts = _straightened(parts[0].parts)
+    return _folding(_sections(parts), data, hidden)
 
 
 def fold_nothing(nodes: Sequence[NodeVersion], inputs: Sequence[str]) -> Folding:
@@ -291,11 +294,12 @@ def _opened(parts: Parts) -> Parts:
 
 
 def _section(group: list[Fold | str], before: int, level: int, alike: bool) -> Fold:
-    """A box for parts that follow each other; where all parts of the model are alike, its title counts them."""
-    first = group[0]
+    """A box for parts that follow each other: alike ones are counted in its title, others named from first to last."""
+    first, last = group[0], group[-1]
     head = first.name if isinstance(first, Fold) else first
-    numbers = f"{before + 1:,}–{before + len(group):,}"
-    title = f"{first.title} {numbers}" if alike and isinstance(first, Fold) and not level else f"Parts {numbers}"
+    title = f"Parts {before + 1:,}–{before + len(group):,}"
+    if isinstance(first, Fold) and isinstance(last, Fold) and not level:
+        title = f"{first.title} {title[6:]}" if alike else f"{first.title} … {last.title}"
     return Fold(f"fold:section{level}:{head}", title, list(group))
 
 

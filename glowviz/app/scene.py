@@ -85,8 +85,8 @@ class Scenes:
         born = self.recording.query("SELECT MIN(born) AS n FROM statements")[0]["n"]
         if rows[0]["n"] is None or born is None:
             return len(self.recording)
-        self._programs_from = max(rows[0]["n"], born)
-        return self._programs_from
+        found = self._programs_from = max(rows[0]["n"], born)
+        return found
 
     def _is_program(self, snapshot: int) -> bool:
         return snapshot >= self._first_program()
