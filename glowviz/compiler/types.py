@@ -324,8 +324,10 @@ class OptionalType(Outside):
     word = "optional"
 
 
-def of_array(array: np.ndarray) -> Type:
-    """The type of a numpy array; an element kind without a name here is refused."""
+def of_array(array: np.ndarray | list[np.ndarray]) -> Type:
+    """The type of a numpy array, or of a list of alike ones; an element kind without a name here is refused."""
+    if isinstance(array, list):
+        return SequenceType(of_array(array[0]) if array else Type("f32", None))
     elem = ELEMENT_OF.get(array.dtype)
     if elem is None:
         raise TypeProblem(f"numpy's {array.dtype} has no element type here; known are {', '.join(ELEMENTS)}")

@@ -93,7 +93,10 @@ def test_a_trained_model_computes_the_same() -> None:
 
 # every op ------------------------------------------------------------------------------------------
 
-EXPORTED = sorted(name for name, cls in OPS.items() if cls.onnx and onnx.defs.has(cls.onnx, OPSET, cls.domain))
+EXPORTED = sorted(
+    name for name, cls in OPS.items()
+    if cls.onnx and onnx.defs.has(cls.onnx, OPSET, cls.domain) and not (cls.takes_held and cls.family == "host")
+)  # fmt: skip
 EXPORTED += ["ChannelShuffle"]  # ours alone, written as the three nodes it is made of
 AS_GIVEN = {
     "StringConcat", "StringSplit", "StringNormalizer", "RegexFullMatch", "RoiAlign", "MaxRoiPool", "NonMaxSuppression",

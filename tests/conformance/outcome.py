@@ -125,7 +125,7 @@ def compiled(graph: Graph, arrays: dict[str, Any], target: str) -> Executable:
     shapes = {
         name: np.shape(arrays[name])
         for name, type_ in graph.inputs.items()
-        if name in arrays and hasattr(type_, "static") and not type_.static
+        if isinstance(arrays.get(name), np.ndarray | np.generic) and not type_.static
     }
     return compile_model(graph, shapes=shapes or None, target=target)
 

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import onnx
 from onnx import ModelProto, OptionalProto, SequenceProto, TensorProto, TypeProto, numpy_helper
 
@@ -116,8 +118,6 @@ def _data(path: Path, model: ModelProto) -> tuple[Any, ...]:
 
 
 def _light_data(path: Path, model: ModelProto) -> tuple[Any, Any]:
-    import numpy as np
-
     weights = {t.name for t in model.graph.initializer}
     (given,) = [v for v in model.graph.input if v.name not in weights]
     dims = [d.dim_value for d in given.type.tensor_type.shape.dim]
@@ -138,4 +138,7 @@ def _value(content: bytes, type_: TypeProto) -> Any:
         return numpy_helper.to_list(SequenceProto.FromString(content))
     if kind == "optional_type":
         return numpy_helper.to_optional(OptionalProto.FromString(content))
-    return numpy_helper.to_array(TensorProto.FromString(content))
+    array = numpy_helper.to_array(TensorProto.FromString(content))
+    # old files keep bf16 as the bits that it has
+    bits = array.dtype == np.uint16 and type_.tensor_type.elem_type == TensorProto.BFLOAT16
+    return array.view(ml_dtypes.bfloat16) if bits else array

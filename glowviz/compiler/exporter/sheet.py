@@ -10,7 +10,7 @@ from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, defs, helper
 
 from glowviz.compiler.exporter.problem import ExportProblem
 from glowviz.compiler.graph import Graph
-from glowviz.compiler.types import ELEMENTS, Type
+from glowviz.compiler.types import ELEMENTS, OptionalType, SequenceType, Type
 
 OPSET = 21
 """The newest opset that every common runtime loads."""
@@ -110,5 +110,9 @@ def element(elem: str) -> int:
 
 def type_proto(type_: Type) -> TypeProto:
     """ONNX's form of a type; without a shape where the rank is not known."""
+    if isinstance(type_, SequenceType):
+        return helper.make_sequence_type_proto(type_proto(type_.item))
+    if isinstance(type_, OptionalType):
+        return helper.make_optional_type_proto(type_proto(type_.item))
     dims = None if type_.shape is None else [d if isinstance(d, int) else d.name for d in type_.shape]
     return helper.make_tensor_type_proto(element(type_.elem), dims)

@@ -11,7 +11,7 @@ from glowviz.compiler.importer.attributes import schema_of
 from glowviz.compiler.importer.limits import FunctionKey, call_key, subgraphs
 from glowviz.compiler.importer.site import Site
 from glowviz.compiler.importer.tensors import ELEM_OF
-from glowviz.compiler.types import Type
+from glowviz.compiler.types import OptionalType, SequenceType, Type
 
 NUMBER_OF = {elem: number for number, elem in ELEM_OF.items()}
 
@@ -50,6 +50,10 @@ def _type_bytes(site: Site, value: str | None) -> bytes:
 
 def type_proto(type_: Type) -> TypeProto:
     """ONNX's form of a type; without a shape where the rank is not known."""
+    if isinstance(type_, SequenceType):
+        return helper.make_sequence_type_proto(type_proto(type_.item))
+    if isinstance(type_, OptionalType):
+        return helper.make_optional_type_proto(type_proto(type_.item))
     dims = None if type_.shape is None else [d if isinstance(d, int) else d.name for d in type_.shape]
     return helper.make_tensor_type_proto(NUMBER_OF[type_.elem], dims)
 

@@ -23,6 +23,8 @@ class Scope:
     bound: Mapping[str, AttributeProto] | None = None
     absent: set[str] = field(default_factory=set)
     """Operands of a function that its caller leaves out."""
+    reads: frozenset[str] = frozenset()
+    """Names of the body that its nodes, their bodies or its outputs read."""
 
     def value(self, name: str, sketch: Sketch, where: str) -> str | None:
         """The value that a name means; None for an operand left out; missing ones are refused."""

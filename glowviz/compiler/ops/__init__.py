@@ -42,7 +42,7 @@ from glowviz.compiler.ops.chance import (
     RandomUniform,
     RandomUniformLike,
 )
-from glowviz.compiler.ops.control import Opaque
+from glowviz.compiler.ops.control import If, Loop, Opaque, Scan
 from glowviz.compiler.ops.conv import Conv, ConvTranspose
 from glowviz.compiler.ops.deform import DeformConv
 from glowviz.compiler.ops.elementwise import (
@@ -126,6 +126,19 @@ from glowviz.compiler.ops.reduce import (
 from glowviz.compiler.ops.regions import MaxRoiPool, NonMaxSuppression, RoiAlign
 from glowviz.compiler.ops.resize import Resize
 from glowviz.compiler.ops.search import ArgMax, ArgMin, CumSum, TopK
+from glowviz.compiler.ops.sequences import (
+    ConcatFromSequence,
+    Optional,
+    OptionalGetElement,
+    OptionalHasElement,
+    SequenceAt,
+    SequenceConstruct,
+    SequenceEmpty,
+    SequenceErase,
+    SequenceInsert,
+    SequenceLength,
+    SplitToSequence,
+)
 from glowviz.compiler.ops.shape import (
     Expand,
     Flatten,
@@ -204,6 +217,7 @@ __all__ = [
     "Col2Im",
     "Compress",
     "Concat",
+    "ConcatFromSequence",
     "ConstantOfShape",
     "Conv",
     "ConvInteger",
@@ -248,6 +262,7 @@ __all__ = [
     "HardSwish",
     "Hardmax",
     "Identity",
+    "If",
     "ImageDecoder",
     "InstanceNormalization",
     "IsInf",
@@ -259,6 +274,7 @@ __all__ = [
     "LessOrEqual",
     "Log",
     "LogSoftmax",
+    "Loop",
     "LpNormalization",
     "LpPool",
     "MatMul",
@@ -281,6 +297,9 @@ __all__ = [
     "OneHot",
     "Op",
     "Opaque",
+    "Optional",
+    "OptionalGetElement",
+    "OptionalHasElement",
     "Or",
     "PRelu",
     "Pack",
@@ -313,9 +332,16 @@ __all__ = [
     "ReverseSequence",
     "RoiAlign",
     "Round",
+    "Scan",
     "ScatterElements",
     "ScatterND",
     "Selu",
+    "SequenceAt",
+    "SequenceConstruct",
+    "SequenceEmpty",
+    "SequenceErase",
+    "SequenceInsert",
+    "SequenceLength",
     "Shape",
     "Sigmoid",
     "Sign",
@@ -329,6 +355,7 @@ __all__ = [
     "Softsign",
     "SpaceToDepth",
     "Split",
+    "SplitToSequence",
     "Sqrt",
     "Squeeze",
     "StringConcat",

@@ -22,6 +22,7 @@ class Identity(Op):
     x: Value
     onnx = "Identity"
     inplace = ("x",)
+    takes_held = True
 
     def infer(self, x: Type) -> Type:
         return x

@@ -47,7 +47,7 @@ def _named(slot: Slot, given: Any, arrays: dict[str, np.ndarray]) -> Any:
         return names
     if given is None:
         return None
-    arrays[slot.name] = np.asarray(given)
+    arrays[slot.name] = given if isinstance(given, list) else np.asarray(given)
     return slot.name
 
 

@@ -273,13 +273,29 @@ def test_old_reshape_and_cast_texts() -> None:
     np.testing.assert_array_equal(result, x.reshape(3, 2).astype(np.int32))
 
 
-@pytest.mark.parametrize("one", [
-    node("BatchNormalization", ["x", "s", "s", "s", "s"], ["y"], training_mode=1),
-    node("Dropout", ["x", "r", "t"], ["y"]),
-], ids=lambda n: n.op_type)
-def test_training_is_shown_not_compiled(one: NodeProto) -> None:
-    constants = {"s": np.ones(3, np.float32), "r": np.float32(0.5), "t": np.True_}
-    graph = read(model([one], [value("x")], ["y"], constants, 15))
+def test_batch_statistics_are_written_out() -> None:
+    one = node("BatchNormalization", ["x", "s", "s", "s", "s"], ["y", "m", "v"], training_mode=1, momentum=0.75)
+    graph = read(model([one], [value("x")], ["y", "m", "v"], {"s": np.ones(3, np.float32)}, 15))
+    x = np.array([[1, 2, 3], [3, 4, 9]], np.float32)
+    y, mean, variance = by_us(graph, {"x": x})
+    np.testing.assert_allclose(mean, 0.75 + 0.25 * np.array([2, 3, 6]))
+    np.testing.assert_allclose(variance, 0.75 + 0.25 * np.array([1, 1, 9]))
+    np.testing.assert_allclose(y, [[0, 0, 0], [2, 2, 2]], atol=1e-4)
+
+
+def test_what_training_drops_is_random_but_for_a_seed() -> None:
+    one = node("Dropout", ["x", "r", "t"], ["y", "mask"], seed=3)
+    graph = read(model([one], [value("x", (100,))], ["y", "mask"], {"r": np.float32(0.25), "t": np.True_}, 15))
+    x = np.ones(100, np.float32)
+    y, mask = by_us(graph, {"x": x})
+    np.testing.assert_allclose(y, np.where(mask, x / 0.75, 0))
+    assert 60 < mask.sum() < 90
+    np.testing.assert_array_equal(y, by_us(graph, {"x": x})[0])
+
+
+def test_training_with_an_unknown_ratio_is_shown_not_compiled() -> None:
+    one = node("Dropout", ["x", "r", "t"], ["y"])
+    graph = read(model([one], [value("x"), value("r", ())], ["y"], {"t": np.True_}, 15))
     assert kinds(graph) == ["Opaque"]
     assert "training" in graph.metadata["findings"][0]["cost"]
 
