@@ -13,6 +13,7 @@ from typing import Any
 
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.irgen import live_peak
+from glowviz.compiler.ops.bodies import nodes_inside
 from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Alloc, Dealloc, Program
@@ -40,7 +41,7 @@ class CompileProblem(Problem):
 
 def refuse_uncompilable(graph: Graph) -> None:
     """CompileProblem that names every operator that can only be looked at."""
-    opaque = [node for node in graph if node.kind == "Opaque"]
+    opaque = [node for node in nodes_inside(graph) if node.kind == "Opaque"]
     if opaque:
         listed = "; ".join(f"{node.op.op_type} ({', '.join(node.origin.names) or node.name})" for node in opaque[:20])
         more = f" and {len(opaque) - 20} more" if len(opaque) > 20 else ""

@@ -21,10 +21,13 @@ from glowviz.compiler.ops import (
     ConstantOfShape,
     Copy,
     Dropout,
+    If,
+    Loop,
     Mod,
     Opaque,
     Pack,
     Reorder,
+    Scan,
     Split,
     Squeeze,
     Swish,
@@ -32,6 +35,7 @@ from glowviz.compiler.ops import (
 )
 from glowviz.compiler.ops.arrange import ChannelShuffle
 from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.bodies import Controlled
 from glowviz.compiler.ops.reduce import Reduction
 from glowviz.compiler.types import ELEMENTS, Type
 
@@ -42,6 +46,9 @@ ONNX_NAME: dict[str, str] = {field: name for name, field in FIELD_OF.items()}
 def write_node(sheet: Sheet, node: Node, graph_of: GraphOf) -> None:
     """Append the ONNX nodes that compute what `node` computes, under the names of its results."""
     op = node.op
+    if isinstance(op, Controlled):
+        _controlled(sheet, node, graph_of)
+        return
     if isinstance(op, Opaque):
         _opaque(sheet, node, graph_of)
         return
@@ -204,6 +211,27 @@ FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft,
     ChannelShuffle: _channel_shuffle,
 }
+
+
+def _controlled(sheet: Sheet, node: Node, graph_of: GraphOf) -> None:
+    """If, Loop or Scan; its bodies take what they capture by name again."""
+    op = node.op
+    given = [sheet.value(x) for x in op.xs]
+    own, outside = given[: op.captured], given[op.captured :]
+    attributes: dict[str, Any] = {n: _proto(region, sheet, outside, graph_of) for n, region in op.regions.items()}
+    operands = own
+    if isinstance(op, If):
+        operands = [sheet.value(op.condition)]
+    elif isinstance(op, Loop):
+        operands = [*("" if v is None else sheet.value(v) for v in (op.trip, op.condition)), *own]
+    elif isinstance(op, Scan):
+        if op.batched:
+            raise ExportProblem("Scan over a batch is opset 8", _where(node), "Scan as it is since opset 9", "Keep it")
+        attributes |= {"num_scan_inputs": op.scanned}
+        for side in ("input", "output"):
+            for what in ("axes", "directions"):
+                attributes[f"scan_{side}_{what}"] = getattr(op, f"{side}_{what}") or None
+    sheet.node(op.name, operands, [sheet.value(r) for r in node.results], attributes)
 
 
 def _opaque(sheet: Sheet, node: Node, graph_of: GraphOf) -> None:

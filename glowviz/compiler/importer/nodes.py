@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from onnx import FunctionProto, GraphProto, NodeProto
 
-from glowviz.compiler.graph import Origin, Region
-from glowviz.compiler.importer import quirks_ml, quirks_number, quirks_shape, quirks_training, quirks_trees
+from glowviz.compiler.graph import Origin
+from glowviz.compiler.importer import (
+    quirks_ml,
+    quirks_number,
+    quirks_sequence,
+    quirks_shape,
+    quirks_training,
+    quirks_trees,
+)
 from glowviz.compiler.importer.attributes import attributes_of, defaults_of, schema_of
+from glowviz.compiler.importer.control import Body, controlled
 from glowviz.compiler.importer.convert import class_of, convert
 from glowviz.compiler.importer.functions import body_of, bound_attributes, with_attributes
 from glowviz.compiler.importer.hints import fits_onnx
 from glowviz.compiler.importer.limits import LIMITS, NEWEST, FunctionKey, call_key, check_node, plain_domain
 from glowviz.compiler.importer.opaque import opaque
+from glowviz.compiler.importer.order import captured
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem
 from glowviz.compiler.importer.quirks import QUIRKS
 from glowviz.compiler.importer.scope import Scope
@@ -28,9 +37,9 @@ from glowviz.compiler.ops.base import Op
 assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what declares their quirks
 assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
+assert quirks_sequence.optional is QUIRKS["Optional"]
 assert quirks_ml.ML == quirks_trees.ML
 
-Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 Work = Iterator[tuple[NodeProto, Scope, Origin]]
 
 
@@ -131,10 +140,12 @@ class Nodes:
         if scope.rename is None and "" not in names:
             return tuple(names)
         stem = next(n for n in names if n)
-        return tuple(
+        results = tuple(
             scope.define(n, self.sketch) if n else self.sketch.fresh(f"{stem}.out{i}")
             for i, n in enumerate(names)
         )
+        self.read.update(r for n, r in zip(names, results, strict=True) if n in scope.reads)
+        return results
 
     def _op(self, site: Site, scope: Scope) -> Op | None:
         if call_key(site.node) in self.functions:
@@ -152,12 +163,12 @@ class Nodes:
             raise NotTaken(f"it changed in opset {schema.since_version}, newer than {NEWEST}")
         if site.kind == "If" and self._inline_branch(site, scope):
             return None
+        if site.kind in ("If", "Loop", "Scan"):
+            return controlled(site, scope, self.body)
         quirk = QUIRKS.get(site.kind)
         if quirk is not None:
             return quirk(site)
         cls = class_of("", site.kind)
-        if site.kind in ("If", "Loop", "Scan"):
-            raise NotTaken("what it computes is decided while it runs")
         if cls is None:
             raise NotTaken("glowviz does not know this op" if schema else "ONNX has no op of this name")
         return convert(cls, site)
@@ -174,6 +185,7 @@ class Nodes:
             rename={name: value for name, value in values.items() if value is not None},
             prefix=site.results[0], bound=bound_attributes(function, site),
             absent={name for name in function.input if values.get(name) is None},
+            reads=_reads(function.node, function.output),
         )
         self._stack.append(self._inlined(function.node, inner, tuple(function.output), site))
         return True
@@ -188,11 +200,13 @@ class Nodes:
             raise ImportProblem("If lacks a branch", site.where, "two branches", RE_EXPORT)
         site.drop(0)
         self.notes.add("branch", site.origin.names[0])
-        inner = Scope(scope.versions, scope, {}, site.results[0], scope.bound)
+        outputs = tuple(o.name for o in branch.output)
+        reads = _reads(branch.node, outputs)
+        inner = Scope(scope.versions, scope, {}, site.results[0], scope.bound, reads=reads)
         for tensor in branch.initializer:
             name = inner.define(tensor.name, self.sketch)
             self.sketch.add_constant(name, array_of(tensor, self.source, site.where), site.origin, site.where)
-        self._stack.append(self._inlined(branch.node, inner, tuple(o.name for o in branch.output), site))
+        self._stack.append(self._inlined(branch.node, inner, outputs, site))
         return True
 
     def _inlined(self, nodes: Sequence[NodeProto], inner: Scope, outputs: tuple[str, ...], site: Site) -> Work:
@@ -224,6 +238,16 @@ class Nodes:
         self.notes.add("opaque", site.origin.names[0], reason)
         made = opaque(site, scope, self.body)
         self.sketch.define(made, site.results, site.origin, site.where)
+
+
+def _reads(nodes: Sequence[NodeProto], outputs: Sequence[str]) -> frozenset[str]:
+    """Names that a body reads."""
+    found = set(outputs)
+    for node in nodes:
+        found.update(node.input)
+        if node.attribute:
+            found.update(captured(node))
+    return frozenset(found)
 
 
 def origins(nodes: Sequence[NodeProto]) -> Iterator[Origin]:

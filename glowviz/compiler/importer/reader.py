@@ -92,12 +92,13 @@ class Reader:
             content = site.sketch.known(value)
             if content is not None:
                 sketch.contents[name] = content
-        outputs = self._read(proto, sketch, inputs, {**self.versions, site.domain: site.version})
+        outputs = self._read(proto, sketch, inputs, {**self.versions, site.domain: site.version}, inner=True)
         graph = sketch.finish(outputs)
         return Region(graph.name, graph.inputs, graph.constants, graph.nodes, graph.outputs)
 
     def _read(
-        self, proto: GraphProto, sketch: Sketch, inputs: Mapping[str, Type], versions: Mapping[str, int]
+        self, proto: GraphProto, sketch: Sketch, inputs: Mapping[str, Type], versions: Mapping[str, int],
+        inner: bool = False,
     ) -> tuple[Output, ...]:
         for name, type_ in inputs.items():
             check_name(name, self.source.name)
@@ -111,7 +112,22 @@ class Reader:
                 self.hinter.nodes = list(nodes)
         own = self.notes if proto is self.source.model.graph else Notes(self.notes.found)
         Nodes(self.source, sketch, self.functions, read, own, self.region).run(nodes, Scope(versions))
-        return self._outputs(proto, sketch)
+        return self._results(proto, sketch) if inner else self._outputs(proto, sketch)
+
+    def _results(self, proto: GraphProto, sketch: Sketch) -> tuple[Output, ...]:
+        """What a body returns, by position: one value may stand there twice, and is named once."""
+        seen: dict[str, None] = {}
+        for output in proto.output:
+            if output.name not in sketch:
+                raise ImportProblem(
+                    f"The output {told(output.name)} of {told(sketch.name)} is made by nothing", self.source.name,
+                    "a value", RE_EXPORT,
+                )
+            name, number = output.name, 2
+            while name in seen:
+                name, number = f"{output.name}.{number}", number + 1
+            seen[name] = None
+        return tuple(Output(name, o.name) for name, o in zip(seen, proto.output, strict=True))
 
     def _initializers(self, proto: GraphProto, sketch: Sketch) -> None:
         for tensor in proto.initializer:

@@ -11,9 +11,10 @@ import numpy as np
 from glowviz.compiler.graph import NOWHERE, Constant, Graph, Node, Origin, Output, Payload
 from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, told
 from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.bodies import holds_opaque, retyped, settle
 from glowviz.compiler.ops.inference import Known, element_of, infer
 from glowviz.compiler.shapes import refuse_absurd
-from glowviz.compiler.types import FLOATS, INTEGERS, KnownAtRunTime, Type, TypeProblem, of_array
+from glowviz.compiler.types import FLOATS, INTEGERS, KnownAtRunTime, Symbol, Type, TypeProblem, of_array
 
 Hints = Mapping[str, Type]
 
@@ -63,13 +64,23 @@ class Sketch:
         """Add a node; TypeProblem where its operands' types are known and do not fit."""
         for result in results:
             self._claim(result, where)
-        types = self._types(op, results)
+        op, types = self._settled(op, results)
         for result, type_ in zip(results, types, strict=True):
             refuse_absurd(result, type_)
         node = Node(op, results, types, origin)
         self.nodes[node.name] = node
         for result, type_ in zip(results, types, strict=True):
             self.types[result], self._makers[result] = type_, node
+
+    def _settled(self, op: Op, results: tuple[str, ...]) -> tuple[Op, tuple[Type, ...]]:
+        """The op, with bodies of its operands' types where it has some, and the types of the results."""
+        if holds_opaque(op):
+            return op, tuple(self._guess(op, r) for r in results)
+        try:
+            op = settle(op, self.types.__getitem__, retyped)
+        except TypeProblem as problem:
+            raise Misfit(str(problem), op) from None
+        return op, self._types(op, results)
 
     def unsupported(self, op: Op) -> bool:
         """The op would take its operands if their contents were known, or if they were f32: it is ours that cannot."""
@@ -120,7 +131,8 @@ class Sketch:
             try:
                 types = infer(op, self.types.__getitem__, self.known)
             except KnownAtRunTime:
-                return self._open_types(op, results, operands)
+                found = self._open_types(op, results, operands)
+                return tuple(_without_sizes(r, t) for r, t in zip(results, found, strict=True))
             except (ValueError, LookupError, ArithmeticError, TypeError) as error:
                 if self._waits(op):
                     return self._open_types(op, results, operands)
@@ -158,6 +170,11 @@ class Sketch:
         if elem is None:
             self.guessed[result] = None
         return Type(elem or "f32", None)
+
+
+def _without_sizes(name: str, type_: Type) -> Type:
+    """What the file says of a size that only a run knows is no more than a wish; the rank is kept."""
+    return type_.with_shape(tuple(Symbol(f"{name}.{k}") for k in range(type_.rank))) if type_.static else type_
 
 
 def _as_f32(type_: Type) -> Type:

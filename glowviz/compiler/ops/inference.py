@@ -9,7 +9,7 @@ import numpy as np
 from glowviz.compiler.graph import Node
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.probing import probe
-from glowviz.compiler.types import KnownAtRunTime, Type, TypeProblem
+from glowviz.compiler.types import KnownAtRunTime, Symbol, Type, TypeProblem
 
 SMALL = 4096
 """Elements up to which contents are evaluated while inferring: shapes, axes, slices, never weights."""
@@ -100,7 +100,7 @@ def infer(op: Op, type_of: Callable[[str], Type], known_of: Callable[[str], np.n
     try:
         return op.infer_types(type_of, known_of)
     except TypeProblem as problem:
-        raise TypeProblem(f"{op.name}: {problem}") from None
+        raise type(problem)(f"{op.name}: {problem}") from None
 
 
 def result_types(
@@ -108,22 +108,33 @@ def result_types(
 ) -> tuple[Type, ...]:
     """Like `infer`, for a node: a size that only a run knows gives a held result instead of a refusal.
 
-    Where the op cannot tell an element type, the one that the node states stays. `other` is an op to take in the place of its own.
+    Where the op cannot tell an element type, the one that the node states stays. `other` is an op to take in the
+    place of its own.
     """
     op: Op = other or node.op
     stated = node.types
     settled = all(type_of(o).static for o in op.operands)
     try:
         if settled or op.takes_held or op.reads_types_only:
-            return infer(op, type_of, known_of)[: len(stated)]
+            found = infer(op, type_of, known_of)[: len(stated)]
+            return _own_dims(found, node.results) if op.family == "control" else found
     except KnownAtRunTime:
         pass
     except TypeProblem:
         if settled or op.takes_held:
             raise
-    found = probe(op, type_of, known_of, node.results) or ()
+    probed = probe(op, type_of, known_of, node.results) or ()
     rest = tuple(_held(op, type_of, index, type_) for index, type_ in enumerate(stated))
-    return (*found, *rest[len(found) :])
+    return (*probed, *rest[len(probed) :])
+
+
+def _own_dims(types: tuple[Type, ...], results: tuple[str, ...]) -> tuple[Type, ...]:
+    """Names of dims that come from inside a body mean nothing outside: each gets the name of its result."""
+    return tuple(
+        t if t.static or t.shape is None else t.with_shape(tuple(
+            Symbol(f"{name}.{axis}") if isinstance(dim, Symbol) else dim for axis, dim in enumerate(t.shape)))
+        for name, t in zip(results, types, strict=False)
+    )
 
 
 ELEMENT_FROM = {"Where": 1, "OneHot": 2}

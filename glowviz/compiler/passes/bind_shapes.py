@@ -6,25 +6,28 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from glowviz.compiler.graph import Graph, Node
+from glowviz.compiler.graph import Constant, Graph, Node, Region, constant
 from glowviz.compiler.ops import AveragePool, Conv, ConvTranspose, MaxPool, Opaque, Transpose
 from glowviz.compiler.ops.base import Op
+from glowviz.compiler.ops.bodies import Controlled, holds_opaque, settle
 from glowviz.compiler.ops.conv import Spread
 from glowviz.compiler.ops.inference import Known, result_types
 from glowviz.compiler.ops.pool import Pool
 from glowviz.compiler.rewrite import Change, graph_pass, log
+from glowviz.compiler.rewrite.facts import named
 from glowviz.compiler.shapes import ShapeProblem, bind, refuse_absurd, substitute
 from glowviz.compiler.types import Type, TypeProblem
 
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-@graph_pass(required=True)
+@graph_pass(required=True, enters_bodies=False)
 def bind_shapes(graph: Graph, *, shapes: Shapes | None = None) -> Graph:
     """f32[batch x 3 x h x w] -> f32[1x3x224x224]; auto_pad, strides and perm left out -> explicit numbers.
 
     `shapes` gives the inputs their shapes. Dimensions like a batch default to 1; any other free one is a
-    ShapeProblem that says what to give. Nodes behind an Opaque keep what is not known of them.
+    ShapeProblem that says what to give. Nodes behind an Opaque keep what is not known of them. Bodies of If, Loop
+    and Scan get their operands' types; what they take from outside and is known becomes a constant in them.
     """
     inputs, values = bind(graph.inputs, shapes or {})
     for name, type_ in inputs.items():
@@ -60,7 +63,8 @@ class _Flow:
 
     def renewed(self, node: Node) -> Node:
         """The node with explicit attributes and static types; the same object where it has them already."""
-        op = self._explicit(node)
+        bodied = isinstance(node.op, Controlled) and not holds_opaque(node.op)
+        op = self._settled(node) if bodied else self._explicit(node)
         types = self._types(node, op)
         new = node if op is node.op and types == node.types else node.evolve(op=op, types=types)
         if new is not node:
@@ -71,13 +75,38 @@ class _Flow:
             self.makers[result] = new
         return new
 
+    def _settled(self, node: Node) -> Op:
+        """The op with bodies of its operands' types, and with constants where it took what is known."""
+        known = {x: c for x in node.op.operands if (c := self._held_constant(x)) is not None}
+        op = node.op.with_constants(known)
+        if op is not node.op:
+            names = ", ".join(f"%{x}" for x in dict.fromkeys(node.op.operands) if x not in op.operands)
+            reason = f"{named(node)} takes {names} from outside, and the content is known: it is a constant inside"
+            log().change(Change("constant_inside", node.name, reason, changed=(node.name,)))
+
+        def typed(region: Region, inputs: Mapping[str, Type]) -> Region:
+            with log().inside(node.name):
+                return _typed(region, inputs, self.values)
+
+        try:
+            return settle(op, self.types.__getitem__, typed)
+        except TypeProblem as problem:
+            raise self._refused(node, str(problem)) from None
+
+    def _held_constant(self, value: str) -> Constant | None:
+        """The value as a constant, where its content is known."""
+        if value in self.graph.constants:
+            return self.graph.constants[value]
+        array = self.known(value)
+        return None if array is None else constant(value, array)
+
     def _constant(self, value: str) -> np.ndarray | None:
         found = self.graph.constants.get(value)
         return None if found is None else found.array
 
     def _types(self, node: Node, op: Op) -> tuple[Type, ...]:
         waits = any(o in self.open for o in op.operands)
-        if isinstance(op, Opaque) or (waits and not all(self.types[o].static for o in op.operands)):
+        if isinstance(op, Opaque) or holds_opaque(op) or (waits and not all(self.types[o].static for o in op.operands)):
             return self._left(node)
         try:
             return result_types(node, self.types.__getitem__, self.known, op)
@@ -114,6 +143,13 @@ class _Flow:
         told = ", ".join(f"{name}={value}" for name, value in changes.items())
         log().change(Change("explicit_attributes", node.name, f"{op.name} %{node.name}: {told}", changed=(node.name,)))
         return op.evolve(**changes)
+
+
+def _typed(region: Region, inputs: Mapping[str, Type], values: Mapping[str, int]) -> Region:
+    """A body with inputs of these types, its nodes made explicit."""
+    flow = _Flow(region, inputs, values)
+    nodes = {node.name: flow.renewed(node) for node in region}
+    return region if flow.unchanged else region.evolve(inputs=dict(inputs), nodes=nodes)  # type: ignore[return-value]
 
 
 def _explicit_attributes(op: Op, dims: list[tuple[int, ...]]) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 EXAMPLES = 100
@@ -62,12 +62,25 @@ class PassLog:
         self.tried = 0
         """Anchors looked at."""
         self._seen: set[tuple[str, str, str]] = set()
+        self._where = ""
+
+    @contextmanager
+    def inside(self, where: str) -> Iterator[None]:
+        """What is recorded while the block runs happens in a body: its names stand behind `where/`."""
+        before, self._where = self._where, f"{self._where}{where}/"
+        try:
+            yield
+        finally:
+            self._where = before
 
     def change(self, change: Change) -> None:
-        self.changes.append(change)
+        self.changes.append(_moved(change, self._where) if self._where else change)
 
     def refuse(self, refusal: Refusal, pattern: str) -> None:
         """Keep a refusal once per rule, node and reason; `pattern` is the reason without names, for grouping."""
+        if self._where:
+            stranger = self._where + refusal.stranger if refusal.stranger else ""
+            refusal = replace(refusal, anchor=self._where + refusal.anchor, stranger=stranger)
         key = (refusal.rule, refusal.anchor, refusal.reason)
         if key in self._seen:
             return
@@ -78,6 +91,18 @@ class PassLog:
         group.count += 1
         if len(group.examples) < EXAMPLES:
             group.examples.append(refusal)
+
+
+def _moved(change: Change, where: str) -> Change:
+    """The change as it is told outside of the body it happened in."""
+
+    def all_of(names: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(where + name for name in names)
+
+    return replace(
+        change, anchor=where + change.anchor, removed=all_of(change.removed), added=all_of(change.added),
+        changed=all_of(change.changed), continues={where + old: where + new for old, new in change.continues.items()},
+    )  # fmt: skip
 
 
 _CURRENT: ContextVar[PassLog] = ContextVar("glowviz_pass_log")

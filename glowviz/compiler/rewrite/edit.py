@@ -9,6 +9,7 @@ import numpy as np
 
 from glowviz.compiler.graph import Constant, Graph, Node, Origin, Output, Payload
 from glowviz.compiler.ops.base import INSTRUCTIONS, OPS, Op, snake_case
+from glowviz.compiler.ops.bodies import retyped, settle
 from glowviz.compiler.ops.inference import Known, infer, result_types
 from glowviz.compiler.types import ELEMENTS, Type, of_array
 
@@ -179,12 +180,13 @@ class Edit:
             node = self._nodes.get(queue.pop())
             if node is None:
                 continue
+            op = settle(node.op, self.type, retyped)
             waits = not all(self.type(o).static or node.op.reads_types_only for o in node.op.operands)
-            types = result_types(node, self.type, self.known)
-            if waits and not all(type_.static for type_ in types):
+            types = result_types(node, self.type, self.known, op)
+            if waits and op is node.op and not all(type_.static for type_ in types):
                 continue  # what was known of them before is not less
-            if types != node.types:
-                self._nodes[node.name] = renewed = node.evolve(types=types)
+            if types != node.types or op is not node.op:
+                self._nodes[node.name] = renewed = node.evolve(op=op, types=types)
                 for result in node.results:
                     self._makers[result] = renewed
                     queue.extend(self._user_names(result))

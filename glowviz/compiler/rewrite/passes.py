@@ -8,7 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.ops.bodies import Controlled
 from glowviz.compiler.recording.records import PassLog, logging_to
+from glowviz.compiler.rewrite.edit import Edit
 from glowviz.compiler.rewrite.rules import Rule
 from glowviz.compiler.target import Target
 
@@ -39,13 +42,33 @@ class Pass:
     options: Mapping[str, Option] = field(default_factory=dict)
     rules: tuple[Rule, ...] = ()
     wants_target: bool = False
+    enters_bodies: bool = False
+    """It is a graph pass and does to the body of every If, Loop and Scan what it does to the graph."""
 
     def run(self, ir: Any, target: Target | None = None, **options: Any) -> tuple[Any, PassLog]:
         """The next IR and everything that was recorded on the way."""
         self.check(options)
         supplied = {"target": target} if self.wants_target else {}
         with logging_to(PassLog()) as log:
-            return self.function(ir, **supplied, **options), log
+            after = self.function(ir, **supplied, **options)
+            return self._in_bodies(after, {**supplied, **options}, log) if self.enters_bodies else after, log
+
+    def _in_bodies(self, graph: Graph, options: Mapping[str, Any], log: PassLog) -> Graph:
+        """The graph with the pass applied to all bodies in it, and to those inside them."""
+        nodes = [node for node in graph if isinstance(node.op, Controlled)]
+        if not nodes:
+            return graph
+        edit = Edit(graph)
+        for node in nodes:
+            bodies: dict[str, Any] = {}
+            for name, body in node.op.regions.items():
+                with log.inside(node.name if len(node.op.regions) == 1 else f"{node.name}.{name}"):
+                    after = self._in_bodies(self.function(body, **options), options, log)
+                if after is not body:
+                    bodies[name] = after
+            if bodies:
+                edit.replace_node(node, node.evolve(op=node.op.evolve(**bodies)))
+        return edit.finish()
 
     def check(self, options: Mapping[str, Any]) -> None:
         """Refuse options that the pass does not have, and values that are none of their kind."""
@@ -77,9 +100,13 @@ def graph_pass(
     level: Level = "graph",
     required: bool = False,
     tolerance: float = 0.0,
+    enters_bodies: bool = True,
 ) -> Callable[[Callable[..., Any]], Pass]:
-    """Declare a Graph -> Graph pass; keyword-only parameters with defaults are its options."""
-    return lambda function: _register(function, level, required, tolerance, rules)
+    """Declare a Graph -> Graph pass; keyword-only parameters with defaults are its options.
+
+    It is applied to the bodies of If, Loop and Scan as well, unless it says that it sees to them itself.
+    """
+    return lambda function: _register(function, level, required, tolerance, rules, enters_bodies)
 
 
 def program_pass(
@@ -90,7 +117,8 @@ def program_pass(
 
 
 def _register(
-    function: Callable[..., Any], level: Level, required: bool, tolerance: float, rules: tuple[Rule, ...]
+    function: Callable[..., Any], level: Level, required: bool, tolerance: float, rules: tuple[Rule, ...],
+    enters_bodies: bool = False,
 ) -> Pass:
     hints = typing.get_type_hints(function)
     parameters = list(inspect.signature(function).parameters.values())[1:]
@@ -101,6 +129,8 @@ def _register(
         if p.kind is p.KEYWORD_ONLY and hints.get(p.name) not in (Target, Target | None)
     }
     summary = inspect.cleandoc(function.__doc__ or "")
-    made = Pass(function.__name__, function, level, required, tolerance, summary, options, rules, wants_target)
+    made = Pass(
+        function.__name__, function, level, required, tolerance, summary, options, rules, wants_target, enters_bodies
+    )
     PASSES[made.name] = made
     return made

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from glowviz.compiler.graph import Constant, Graph, Node, Region, State
 from glowviz.compiler.ops.base import Elementwise
+from glowviz.compiler.ops.bodies import Controlled, holds_opaque
+from glowviz.compiler.ops.fused import Fused
 from glowviz.compiler.ops.inference import SMALL, Known, infer
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.step import ranks_of, step_between
@@ -30,7 +32,8 @@ def verify_graph(graph: Graph, since: Graph | None = None) -> None:
     type's element type and shape. Every state's first content has its type's element type and shape. Every public
     output names a value, and no public name stands twice. Every update renews a state of the graph, by a value of
     its type. A region is well formed and closed: it has no states, one input for each operand, of its type, and one
-    output for each result. At most one node of a Fused region is not element-wise.
+    output for each result. The bodies of If, Loop and Scan have room for what their op gives them, and return a value
+    for each result. At most one node of a Fused region is not element-wise.
 
     With `since`, only what is not identical in that (well-formed) graph, and its users, is looked at again.
     """
@@ -220,6 +223,8 @@ def _types(node: Node, graph: Graph, known: Known) -> None:
     types = {o: graph.type(o) for o in node.op.operands}
     if node.kind == "Opaque" or not all(getattr(t, "static", False) for t in (*types.values(), *node.types)):
         return
+    if holds_opaque(node.op):
+        return
     try:
         inferred = infer(node.op, types.__getitem__, known)
     except TypeProblem as problem:
@@ -236,7 +241,11 @@ def _region(node: Node, graph: Graph) -> None:
         if isinstance(body, Region):
             verify_graph(body)
             _closed(name, body, node, graph)
-    if node.kind == "Fused":
+    if isinstance(node.op, Controlled) and not holds_opaque(node.op):
+        told = node.op.misfit(node.op.gather(graph.type), len(node.results))
+        if told:
+            raise VerifyProblem(told, _at(node), "bodies that fit operands and results")
+    if isinstance(node.op, Fused):
         heavy = [inner for inner in node.op.body if not isinstance(inner.op, Elementwise)]
         if len(heavy) > 1:
             raise VerifyProblem(f"its body holds {heavy[0].kind} and {heavy[1].kind}", _at(node),
@@ -247,6 +256,8 @@ def _closed(name: str, body: Region, node: Node, graph: Graph) -> None:
     operands = node.op.operands
     if body.states:
         raise VerifyProblem(f"its {name} has a state of its own", _at(node), "states to be the graph's")
+    if isinstance(node.op, Controlled):
+        return
     if len(body.inputs) != len(operands):
         raise VerifyProblem(f"its {name} has {len(body.inputs)} inputs for {len(operands)} operands", _at(node),
                             "one input for each operand: regions are closed")

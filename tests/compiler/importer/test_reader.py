@@ -258,11 +258,11 @@ def test_a_branch_with_a_known_condition_is_inlined(condition: bool, expected: l
     np.testing.assert_array_equal(by_us(graph, {"x": x})[0], x + 3 if condition else -(x * 3))
 
 
-def test_a_branch_with_an_unknown_condition_is_opaque_with_closed_bodies() -> None:
+def test_a_branch_with_an_unknown_condition_has_closed_bodies() -> None:
     graph = read(conditional(None))
     op = graph.nodes["y"].op
-    assert op.xs == ("c", "x", "k")
-    then, other = op.attrs["then_branch"], op.attrs["else_branch"]
+    assert (op.condition, op.xs) == ("c", ("x", "k"))
+    then, other = op.then_branch, op.else_branch
     assert isinstance(then, Region)
     assert list(then.inputs) == list(other.inputs) == ["x", "k"]
     assert kinds(other) == ["Mul", "Neg"]
@@ -270,15 +270,16 @@ def test_a_branch_with_an_unknown_condition_is_opaque_with_closed_bodies() -> No
     assert print_graph(parse_graph(print_graph(graph))) == print_graph(graph)
 
 
-def test_a_loop_without_types_is_shown() -> None:
+def test_a_loop_without_types_has_those_of_its_operands() -> None:
     inputs = [onnx.ValueInfoProto(name=n) for n in ("i", "go", "so_far")]
     outputs = [onnx.ValueInfoProto(name=n) for n in ("on", "next")]
     nodes = [node("Identity", ["go"], ["on"]), node("Mul", ["so_far", "x"], ["next"])]
     body = helper.make_graph(nodes, "body", inputs, outputs)
     graph = read(model([node("Loop", ["m", "", "x"], ["y"], body=body)], [value("x")], ["y"], {"m": np.int64(3)}))
-    region = graph.nodes["y"].op.attrs["body"]
-    assert {n: t.elem for n, t in region.inputs.items()} == {"i": "i64", "go": "bool", "so_far": "f32", "x": "f32"}
-    assert "decided while it runs" in graph.metadata["findings"][0]["cost"]
+    op = graph.nodes["y"].op
+    told = {n: str(t) for n, t in op.body.inputs.items()}
+    assert told == {"i": "i64[]", "go": "bool[]", "so_far": "f32[2x3]", "x": "f32[2x3]"}
+    assert (op.trip, op.condition, op.xs, op.carried) == ("m", None, ("x", "x"), 1)
 
 
 def test_an_old_form_of_unknown_rank_keeps_its_attributes() -> None:
@@ -298,10 +299,11 @@ def test_results_of_functions_that_nobody_asks_for() -> None:
     assert kinds(graph) == ["Relu", "Neg"]
 
 
-def test_contents_known_only_at_run_time_are_shown() -> None:
+def test_contents_known_only_at_run_time_give_sizes_known_only_then() -> None:
     graph = read(model([node("Resize", ["x", "", "s"], ["y"])], [value("x", (1, 1, 2, 2)), value("s", (4,))], ["y"]))
-    assert kinds(graph) == ["Opaque"]
-    assert "must be known when compiling" in graph.metadata["findings"][0]["cost"]
+    assert kinds(graph) == ["Resize"]
+    assert graph.type("y").held
+    assert graph.type("y").rank == 4
 
 
 def test_a_body_knows_the_constants_around_it() -> None:
@@ -309,7 +311,7 @@ def test_a_body_knows_the_constants_around_it() -> None:
     other = branch("else", [node("Relu", ["x"], ["e"])], "e")
     one = node("If", ["c"], ["y"], then_branch=then, else_branch=other)
     proto = model([one], [value("x", (1, 3)), value("c", (), TensorProto.BOOL)], ["y"], {"a": np.array([0])})
-    assert kinds(read(proto).nodes["y"].op.attrs["then_branch"]) == ["Squeeze"]
+    assert kinds(read(proto).nodes["y"].op.then_branch) == ["Squeeze"]
 
 
 # size ----------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def test_weights_in_constant_nodes_and_branches_are_viewed_too(tmp_path: Path) -
     proto = model(nodes, [value("x", (2, 256)), value("c", (), TensorProto.BOOL)], ["y", "z"])
     graph = read_model(saved(tmp_path, proto))
     assert mapped(graph.constants["w"].array)
-    inner = graph.nodes["z"].op.attrs["then_branch"].constants["k"].array
+    inner = graph.nodes["z"].op.then_branch.constants["k"].array
     assert mapped(inner)
     np.testing.assert_array_equal(inner, WEIGHTS)
 
