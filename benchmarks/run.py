@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -19,10 +20,11 @@ import onnx  # noqa: E402  (the path above comes first)
 import platformdirs  # noqa: E402
 
 from benchmarks.goals import GOALS, missed, table  # noqa: E402
-from examples.build import BUILDERS  # noqa: E402
+from examples import build, gpt2  # noqa: E402
 from glowviz.bench import Report, compare  # noqa: E402
 
 MODELS = tuple(GOALS)
+BUILDERS = build.BUILDERS | {"gpt2_small": partial(gpt2.build, 12, 768, 12)}
 MODULES = {"onnxruntime": "onnxruntime", "openvino": "openvino", "mnn": "MNN"}
 
 
