@@ -52,7 +52,7 @@ function told(answer, number, close) {
   return el("section.problem", {},
     el("h4", {}, icon("cross"), ` ${answer.pass} (pass ${answer.snapshot}) is the first whose result is wrong.`),
     el("p", {}, answer.difference),
-    answer.rewrite ? el("p.rewrite", {}, `Rewrite ${answer.rewrite} of the pass: rule ${answer.rule} at ${answer.name}. ${answer.reason}`) : el("p", {}, answer.note),
+    answer.rewrite ? el("p.rewrite", {}, `Rewrite ${answer.rewrite} of the pass: rule ${answer.rule} at ${answer.name}. Its reason: ${answer.reason}`) : el("p", {}, answer.note),
     el("div.actions", {}, button("Show it", show, { kind: "primary" }),
       answer.files.map((name) => el("a.button.small", { href: `/api/checks/${number}/${name}`, download: name }, name))));
 }

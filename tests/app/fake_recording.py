@@ -7,7 +7,7 @@ from typing import Any
 
 from glowviz.app import theme
 from glowviz.app.problem import Problem
-from glowviz.app.reader import Payload, SceneRequest
+from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.services import Services
 from glowviz.app.store import Store
 
@@ -144,6 +144,9 @@ class FakeReader:
             rows["state"][3], rows["state"][4:] = "failed", ["unreached"] * 2
         return {"status": "done", "groups": [["Import", 0, 1], ["Simplify", 1, 5], ["Schedule", 5, 6]], "rows": rows}
 
+    def is_large(self, request: SceneRequest) -> bool:
+        return False
+
     def scene(self, request: SceneRequest) -> Payload:
         if self.kind == "empty":
             return SceneBuilder().payload(request.snapshot)
@@ -235,7 +238,13 @@ class FakeReader:
                 "born": [0] * len(names), "died": [4] * len(names), "where": ["gone in fuse (pass 5)"] * len(names),
                 "level": ["graph"] * len(names), "total": len(names), "scopes": []}
 
-    def page(self) -> str:
+    def compare(self, other: Reader) -> Payload:
+        row = {"label": "Time", "before": "38.9 ms ±0.3", "after": "41.2 ms ±0.2", "difference": "+2.3 ms (+6%)",
+               "verdict": "more"}
+        step = {"name": "fold_batchnorm", "snapshot": 3, "before": "53 of 53", "after": "off"}
+        return {"titles": ["all passes", "without fold_batchnorm"], "ready": True, "rows": [row], "passes": [step]}
+
+    def page(self, view: str = "") -> str:
         return "<!DOCTYPE html>"
 
     def picture(self, snapshot: int) -> str:

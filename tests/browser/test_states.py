@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.app.fake_recording import EMPTY, RECORDING
+from tests.app.fake_recording import BIG, EMPTY, RECORDING
 from tests.browser.conftest import Tab
 
 pytestmark = pytest.mark.browser
@@ -23,10 +23,12 @@ class View:
 
     @property
     def fields(self) -> dict[str, object]:
-        return {"dock": self.dock, "tab": self.tab, "at": 3, "selected": "r0" if self.tab else None}
+        other = BIG if self.tab == "compare" else None
+        return {"dock": self.dock, "tab": self.tab, "at": 3, "selected": "r0" if self.tab else None, "against": other}
 
 
-INSPECTOR = [View(name, ".tab-body", name, tab=name) for name in ("overview", "life", "values", "why", "changes")]
+INSPECTOR = [View(name, ".tab-body", name, tab=name) for name in ("overview", "life", "values", "why", "changes",
+                                                                 "compare")]
 DOCK = [View(name, ".dock-side:first-child", payload, dock=name) for name, payload in (
     ("text", "text"), ("program", "program"), ("llvm", "kernels"), ("asm", "kernels"), ("memory", "memory"),
     ("kernels", "kernels"), ("problems", "problems"))]
@@ -69,7 +71,7 @@ def test_an_error_is_told_in_place_and_can_be_tried_again(tab: Tab, view: View) 
 
 @pytest.mark.parametrize("view", [view for view in VIEWS if view.name not in SILENT], ids=lambda view: view.name)
 def test_nothing_to_show_is_said(tab: Tab, view: View) -> None:
-    fields = {**view.fields, "selected": None, "at": 0}
+    fields = {**view.fields, "selected": None, "at": 0, "against": None}
     tab.open(EMPTY, **fields)
     tab.page.wait_for_selector(f"{view.place} .state.empty")
     assert len(tab.page.inner_text(f"{view.place} .state.empty")) > 10

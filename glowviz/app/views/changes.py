@@ -82,10 +82,17 @@ def _kept(recording: Recording, snapshot: int, ops: _Ops) -> list[Payload]:
     made = []
     for group in recording.refusals(snapshot):
         items = [{"name": one["anchor"], "text": one["reason"]} for one in group["examples"]]
-        made.append({"rule": group["rule"], "title": f"{group['rule']}: {group['pattern']}", "count": group["count"],
+        made.append({"rule": group["rule"], "title": _kept_title(group), "count": group["count"],
                      "before": [], "after": [], "reason": _expectation(group["examples"]), "items": items,
                      "more": group["count"] - len(items)})
     return made
+
+
+def _kept_title(group: dict[str, Any]) -> str:
+    """Return the reason itself where there is one, else what all reasons have in common: … for names, n for numbers."""
+    reasons = {one["reason"] for one in group["examples"]}
+    common = reasons.pop() if len(reasons) == 1 else group["pattern"].replace("%…", "…").replace("#", "n")
+    return f"{group['rule']}: {common}"
 
 
 def _expectation(examples: list[dict[str, str]]) -> str:
