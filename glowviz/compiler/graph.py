@@ -198,7 +198,7 @@ class Graph:
     """Facts about the model (producer, opsets, doc strings, findings); no pass reads them."""
 
     @cached_property
-    def makers(self) -> Mapping[str, Node]:
+    def makers(self) -> dict[str, Node]:
         """Every value made by a node, to that node (second results included)."""
         return {result: node for node in self.nodes.values() for result in node.results}
 

@@ -35,17 +35,18 @@ def step_between(before: Graph, after: Graph) -> GraphStep:
     known = after.__dict__.get("_step")
     if known is not None and known[0]() is before:
         return known[1]
-    change = _Change(before.nodes, after.nodes)
+    change = _Change(before.nodes, after.nodes, before.__dict__.pop("_lists", None))
     old = ranks_of(before)
     step = GraphStep(change.added(), change.gone(), change.in_order, change.steady, _new_ranks(change, old))
     if "makers" in before.__dict__ and "makers" not in after.__dict__:
         after.__dict__["makers"] = _carried_makers(before.makers, step)
     after.__dict__["_ranks"] = _carried_ranks(old, step)
     after.__dict__["_step"] = (ref(before), step)
+    after.__dict__["_lists"] = change.names, change.nodes  # for the next step, which takes them away
     return step
 
 
-def ranks_of(graph: Graph) -> Mapping[str, float]:
+def ranks_of(graph: Graph) -> dict[str, float]:
     """A number for each node that rises along the graph; a node that stays where it is keeps it from pass to pass."""
     known = graph.__dict__.get("_ranks")
     if known is None:
@@ -53,9 +54,9 @@ def ranks_of(graph: Graph) -> Mapping[str, float]:
     return known
 
 
-def _carried_makers(makers: Mapping[str, Node], step: GraphStep) -> dict[str, Node]:
+def _carried_makers(makers: dict[str, Node], step: GraphStep) -> dict[str, Node]:
     """The makers of the next graph, from those of the one before: copying is cheaper than asking every node."""
-    carried = dict(makers)
+    carried = makers.copy()  # not dict(makers), which is slow after deletions
     for node in step.added.values():
         for result in node.results:
             carried[result] = node
@@ -66,8 +67,8 @@ def _carried_makers(makers: Mapping[str, Node], step: GraphStep) -> dict[str, No
     return carried
 
 
-def _carried_ranks(ranks: Mapping[str, float], step: GraphStep) -> dict[str, float]:
-    carried = dict(ranks)
+def _carried_ranks(ranks: dict[str, float], step: GraphStep) -> dict[str, float]:
+    carried = ranks.copy()
     for name in step.gone:
         if name not in step.added:
             del carried[name]
@@ -78,10 +79,12 @@ def _carried_ranks(ranks: Mapping[str, float], step: GraphStep) -> dict[str, flo
 class _Change:
     """Where two tables of nodes differ: `places` in the new one, `lost` places of the old one."""
 
-    def __init__(self, old: Mapping[str, Node], new: Mapping[str, Node]) -> None:
+    def __init__(
+        self, old: Mapping[str, Node], new: Mapping[str, Node], old_lists: tuple[list[str], list[Node]] | None
+    ) -> None:
         self.old, self.new = old, new
         self.names, self.nodes = list(new), list(new.values())
-        self.old_names, self.old_nodes = list(old), list(old.values())
+        self.old_names, self.old_nodes = old_lists or (list(old), list(old.values()))
         self.places: list[int] = []
         self.lost: list[int] = []
         self.in_order = self.steady = old is new or self._walk()

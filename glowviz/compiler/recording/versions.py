@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from glowviz.compiler.graph import Graph, Node
@@ -16,6 +16,7 @@ Row = tuple[Any, ...]
 """name, born, died, rank; op, family, attributes, operands, results, types; origin, label; flops, moved."""
 TYPES, ORIGIN = 9, 10
 WHAT, WORK = slice(4, 10), slice(12, 14)
+FLOPS, MOVED = itemgetter(12), itemgetter(13)
 
 
 class NodeVersions:
@@ -44,20 +45,15 @@ class NodeVersions:
             rows.append((name, snapshot, ALIVE, rank, *columns))
         self._alive.update(zip(step.ranks, rows, strict=True))
         self._rowids.update(zip(step.ranks, range(rowid, rowid + len(rows)), strict=True))
-        self._count(rows, 1)
-        self._count(old.values(), -1)
+        gone = list(old.values())
+        self.flops += sum(map(FLOPS, rows)) - sum(map(FLOPS, gone))
+        self.moved += sum(map(MOVED, rows)) - sum(map(MOVED, gone))
         gone = [o for name in old for o in before.nodes[name].op.operands]
         come = [o for name in step.ranks for o in after.nodes[name].op.operands]
         self.reads.subtract(gone)
         self.reads.update(come)
         self.touched = {*gone, *come}
         return ended, rows
-
-    def _count(self, rows: Iterable[Row], sign: int) -> None:
-        for row in rows:
-            flops, moved = row[WORK]
-            self.flops += sign * flops
-            self.moved += sign * moved
 
     def _columns(self, node: Node, before: Node | None, row: Row | None, graph: Graph) -> Row:
         """All but name, snapshots and rank; what is as it was before comes from that row."""

@@ -247,7 +247,10 @@ class Recorder:
             self.insert(table, rows)
 
     def _end(self, table: str, rowids: list[int]) -> None:
-        self._db.executemany(f"UPDATE {table} SET died=? WHERE rowid=?", [(self.snapshot, r) for r in rowids])
+        """One statement for all of them takes half the time of one for each."""
+        if rowids:
+            chosen = "SELECT value FROM json_each(?)"
+            self._db.execute(f"UPDATE {table} SET died=? WHERE rowid IN ({chosen})", (self.snapshot, _json(rowids)))
 
     def _next_rowid(self, table: str) -> int:
         """Rows are never deleted, so they are numbered in the order of their coming."""
