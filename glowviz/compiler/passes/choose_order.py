@@ -38,6 +38,9 @@ FOLLOWERS = (
 )  # fmt: skip
 """Ops that work in any order and give their result in the order of their operand."""
 
+WINDOWS = (AveragePool, MaxPool)
+"""Pools that slide; a machine that lists an order for them has its fast code in that order only."""
+
 
 @dataclass(frozen=True)
 class Orders:
@@ -143,6 +146,9 @@ def _wanted(edit: Edit, node: Node, orders: Orders) -> Iterator[tuple[str, Order
     if isinstance(op, Conv) and order is not None and _blockable(edit.type(op.x), order):
         yield from _for_conv(edit, node, order, orders)
         return
+    if isinstance(op, WINDOWS) and order is not None and _fills_blocks(edit, node, order):
+        yield op.x, order, f"{named(node)} runs in @{order} on {orders.machine}"
+        return
     if isinstance(op, Fused):
         for operand, inner in zip(op.xs, op.body.inputs.values(), strict=True):
             yield operand, inner.order, f"the body of {named(node)} reads %{operand} so"
@@ -174,6 +180,12 @@ def _for_conv(edit: Edit, node: Node, order: Order, orders: Orders) -> Iterator[
         yield node.op.w, features, f"{told}; its input keeps its order: {x.dims[1]} channels would leave blocks empty"
     else:
         yield node.op.x, order, told
+
+
+def _fills_blocks(edit: Edit, node: Node, order: Order) -> bool:
+    """A pool of many channels and without positions; left in rows, its instruction would go into blocks and back."""
+    x = edit.type(node.op.x)
+    return len(node.results) == 1 and x.order is None and _blockable(x, order) and x.dims[1] > FEW_CHANNELS
 
 
 def _blockable(type_: Type, order: Order) -> bool:
