@@ -1,6 +1,6 @@
 // The graph canvas: loads a scene, paints it within a frame, and turns pointer and keys into selection.
 
-import { get } from "../core/api.js";
+import { get, remove } from "../core/api.js";
 import { el, empty, failed, loading, replace } from "../core/dom.js";
 import { state, subscribe, update } from "../core/state.js";
 import { Bitmap } from "./bitmap.js";
@@ -22,6 +22,7 @@ const MANY = 160;         // above this many boxes in sight, moving shifts a cac
 const SLICE = 2.5;        // ms of a frame spent on the next picture
 const SETTLE = 110;       // ms without movement before the picture is drawn sharp again
 const FADE = 160;
+const WAIT = 200;         // ms between two questions whether a large picture is ready
 const GESTURE = 1000;     // ms; moves closer together than this are one step of the browser's history
 
 export class GraphView {
@@ -85,13 +86,27 @@ export class GraphView {
     }
     const slow = setTimeout(() => { if (!this.scene) replace(this.cover, loading("Drawing the graph")); }, 120);
     try {
-      const [payload] = await Promise.all([get(sceneAddress(now)), document.fonts.load("600 12px Inter"), document.fonts.load("400 11px Inter")]);
+      const [payload] = await Promise.all([this.drawn(sceneAddress(now), turn), document.fonts.load("600 12px Inter"), document.fonts.load("400 11px Inter")]);
       if (turn === this.turn) this.show(payload);
     } catch (error) {
       if (turn === this.turn) replace(this.cover, failed(error, () => this.load()));
     } finally {
       clearTimeout(slow);
     }
+  }
+
+  // The scene at an address; a large one is drawn by a job, which is waited for, and stopped when nobody wants it any more.
+  async drawn(path, turn) {
+    let payload = await get(path);
+    while (payload.waiting !== undefined) {
+      const job = `/api/drawings/${payload.waiting}`;
+      if (turn !== this.turn) { remove(job).catch(() => {}); return null; }
+      replace(this.cover, loading("Drawing a large graph"));
+      await new Promise((resolve) => { setTimeout(resolve, WAIT); });
+      const { state: reached } = await get(job, { fresh: true });
+      if (reached === "done") payload = await get(path, { fresh: true });
+    }
+    return payload;
   }
 
   show(payload) {

@@ -14,7 +14,11 @@ OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 def answer(payload: Payload, *, status: int = 200, final: bool = False) -> Response:
     """Return `payload` as a response; `final` says that the same address will always answer the same."""
-    body = orjson.dumps(payload, option=OPTIONS)
+    return answer_text(orjson.dumps(payload, option=OPTIONS), status=status, final=final)
+
+
+def answer_text(body: bytes, *, status: int = 200, final: bool = False) -> Response:
+    """Return JSON text as a response, as `answer` does."""
     response = Response(body, status=status, mimetype="application/json")
     response.set_etag(hashlib.blake2b(body, digest_size=12).hexdigest())
     if final:

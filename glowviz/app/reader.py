@@ -48,6 +48,10 @@ class Reader(Protocol):
         """Return the picture of one snapshot."""
         ...
 
+    def is_large(self, request: SceneRequest) -> bool:
+        """Return whether that picture is so large that a job should draw it."""
+        ...
+
     def numbers(self, snapshot: int) -> Payload:
         """Return the five numbers at one snapshot."""
         ...

@@ -84,6 +84,9 @@ class RecordingReader:
         scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
         return scene | {"heat": self._heat(scene, r.snapshot), "problem": self._culprit()}
 
+    def is_large(self, request: SceneRequest) -> bool:
+        return self.scenes.is_large(request.snapshot, request.fold, request.opened)
+
     def _culprit(self) -> str:
         """Return the name of the node that a failed pass stumbled over, or ""."""
         cards = self.problems()["problems"]

@@ -7,13 +7,13 @@ from pathlib import Path
 from flask import Blueprint, Response, request
 
 import glowviz
-from glowviz.app import check_routes
+from glowviz.app import check_routes, scene_routes
 from glowviz.app.answers import answer, refusal
-from glowviz.app.asked import asked_body, asked_json, asked_name, check_snapshot
+from glowviz.app.asked import asked_body, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
 from glowviz.app.lessons import lesson, lessons
 from glowviz.app.problem import Problem
-from glowviz.app.reader import Payload, Reader, SceneRequest
+from glowviz.app.reader import Payload, Reader
 from glowviz.app.services import Services, Workshop
 from glowviz.app.store import checked
 from glowviz.compiler.problem import Problem as CompilerProblem
@@ -76,7 +76,7 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
         at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, asked_name()))
 
     _save_routes(api, reader)
-    at_snapshot("scene", lambda found, i: found.scene(_scene_request(found, i)))
+    scene_routes.register(api, services, reader)
 
 
 def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
@@ -102,19 +102,6 @@ def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
         found = reader(identifier)
         check_snapshot(found, snapshot)
         return saved(found.picture(snapshot), "image/svg+xml", "graph.svg")
-
-
-def _scene_request(found: Reader, snapshot: int) -> SceneRequest:
-    base = request.args.get("base", type=int)
-    if base is not None:
-        check_snapshot(found, base)
-    opened = asked_json(request.args.get("open", "[]"))
-    if not isinstance(opened, list) or not all(isinstance(name, str) for name in opened):
-        raise Problem("The list of unfolded blocks is malformed.", expected="?open=[…] with block names.")
-    fold = request.args.get("fold", "blocks")
-    if fold not in ("blocks", "scopes", "none"):
-        raise Problem(f"No folding is called “{fold}”.", expected="blocks, scopes or none.")
-    return SceneRequest(snapshot, base, fold, tuple(opened), request.args.get("constants") == "1")
 
 
 def _upload_routes(api: Blueprint, services: Services) -> None:

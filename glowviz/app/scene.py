@@ -19,6 +19,8 @@ FOLDINGS = {"blocks": fold_blocks, "scopes": fold_scopes, "none": fold_nothing}
 CHAIN_LIMIT = 3000
 """Boxes up to which every snapshot is placed on from the one before; larger ones on from the imported graph."""
 
+LARGE = 2000
+"""Boxes above which a picture is drawn by a job."""
 ALL_STEPS = -1
 """Stands for the instructions of all programs of a recording together: what keeps a place for each of them."""
 
@@ -63,6 +65,15 @@ class Scenes:
         level = "program" if self._is_program(snapshot) else "graph"
         head = {"snapshot": snapshot, "base": base, "level": level, "breadcrumb": [self._name()]}
         return head | payload(picture, drawing)
+
+    def is_large(self, snapshot: int, fold: str, opened: Sequence[str]) -> bool:
+        """Whether the picture has more than LARGE boxes, told without drawing it."""
+        if fold == "none":
+            rows = self.recording.query("SELECT nodes FROM passes WHERE snapshot = ?", snapshot)
+            return bool(rows) and (rows[0]["nodes"] or 0) > LARGE
+        folding = self._folding(fold)
+        inside = sum(len(folding.by_name[name].parts) for name in opened if name in folding.by_name)
+        return len(folding.top) + inside > LARGE
 
     def block(self, name: str, snapshot: int) -> tuple[Fold, list[str]] | None:
         """A block of any folding by its name, with the names of what is inside it at a snapshot."""

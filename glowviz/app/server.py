@@ -21,6 +21,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from glowviz.app import theme
 from glowviz.app.answers import refusal
 from glowviz.app.callbacks import charts
+from glowviz.app.drawing import Draughtsman
 from glowviz.app.problem import Problem
 from glowviz.app.recordings import Shelf
 from glowviz.app.routes import blueprint
@@ -216,7 +217,8 @@ def _interrupt(number: int, frame: object) -> None:
 
 def real_services(store: Store, workshop: JobWorkshop, local: bool = True) -> Services:
     """Return services that read the store's recordings and compile in child processes."""
-    return Services(store, Shelf(store, workshop.progress).reader, workshop, local)
+    shelf = Shelf(store, workshop.progress)
+    return Services(store, shelf.reader, workshop, local, Draughtsman(workshop.pool))
 
 
 def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tuple[int, ...]]) -> str:

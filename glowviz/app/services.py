@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from glowviz.app.reader import Payload, Reader
+from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.store import Store
 
 
@@ -61,6 +61,22 @@ class Workshop(Protocol):
         ...
 
 
+class Drawer(Protocol):
+    """Draws large pictures in child processes."""
+
+    def scene(self, recording: Path, request: SceneRequest) -> bytes | Payload:
+        """Return the scene as JSON text, or {waiting: number of the drawing, stage}."""
+        ...
+
+    def progress(self, number: int) -> Payload:
+        """Return {state: "running" | "done"}; raises Problem where the drawing failed."""
+        ...
+
+    def cancel(self, number: int) -> None:
+        """Stop a drawing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Services:
     """What routes and callbacks are made with; no module keeps any of it in a global."""
@@ -69,3 +85,4 @@ class Services:
     open_reader: Callable[[str], Reader]
     workshop: Workshop
     local: bool = True  # one user on loopback: paths of this machine may be opened
+    drawer: Drawer | None = None  # without one, every picture is drawn by the process that is asked
