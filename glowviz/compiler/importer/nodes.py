@@ -9,8 +9,10 @@ from onnx import FunctionProto, GraphProto, NodeProto
 
 from glowviz.compiler.graph import Origin
 from glowviz.compiler.importer import (
+    quirks_fused,
     quirks_ml,
     quirks_number,
+    quirks_quantized,
     quirks_sequence,
     quirks_shape,
     quirks_training,
@@ -37,6 +39,7 @@ from glowviz.compiler.ops.base import Op
 assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what declares their quirks
 assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
+assert quirks_fused.MICROSOFT == quirks_quantized.MICROSOFT
 assert quirks_sequence.optional is QUIRKS["Optional"]
 assert quirks_ml.ML == quirks_trees.ML
 

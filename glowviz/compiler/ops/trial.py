@@ -40,7 +40,7 @@ def bind(kind: type[Op], case: Case) -> tuple[Op, dict[str, np.ndarray]]:
     return kind(**fields, **case.attributes), arrays
 
 
-def _named(slot: Slot, given: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _named(slot: Slot, given: Any, arrays: dict[str, Any]) -> Any:
     if slot.variadic:
         names = tuple(f"{slot.name.rstrip('s')}{i}" for i in range(len(given or ())))
         arrays.update(zip(names, map(np.asarray, given or ()), strict=True))
