@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ import pytest
 from glowviz.compiler.problem import Problem
 from glowviz.gallery import card
 from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument, report_progress
+from glowviz.jobs.table import Table
 
 WORK = "tests.jobs.work"
 
@@ -40,7 +42,7 @@ def served(pool: Pool) -> bool:
     return pool.submit(f"{WORK}:add", {"a": a, "b": 1}).result(10)["sum"] == a + 1
 
 
-def until(condition: object, seconds: float = 5.0) -> bool:
+def until(condition: object, seconds: float = 15.0) -> bool:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if condition():  # type: ignore[operator]
@@ -66,6 +68,35 @@ def test_the_same_question_is_answered_from_the_store(pool: Pool) -> None:
     assert again.id == first.id
     assert again.result(0)["pid"] == answer["pid"]
     assert pool.submit(f"{WORK}:add", {"a": 7, "b": 9}).id != first.id
+
+
+def test_an_urgent_job_does_not_wait_behind_others(pool: Pool) -> None:
+    busy = [pool.submit(f"{WORK}:sleep", {"seconds": seconds}) for seconds in (60, 61)]
+    assert until(lambda: all(job.state is State.RUNNING for job in busy), 20)
+    waiting = pool.submit(f"{WORK}:add", {"a": 100, "b": 1})
+    assert pool.submit(f"{WORK}:add", {"a": 100, "b": 2}, urgent=True).result(20)["sum"] == 102
+    assert waiting.state is State.QUEUED
+    for job in (*busy, waiting):
+        job.cancel()
+    assert all(job.wait(10) is State.CANCELLED for job in busy)
+    assert busy[0].problem is not None
+    assert "cancelled" in busy[0].problem["what"]
+
+
+def test_a_crash_says_what_was_in_hand(pool: Pool) -> None:
+    error = ended(pool.submit(f"{WORK}:crash_at_a_place"), State.CRASHED)
+    assert error.where == "Simplify: dce, rule a at %b"
+
+
+def test_a_table_of_an_earlier_version_is_renewed(tmp_path: Path) -> None:
+    first = Table(tmp_path)
+    with sqlite3.connect(tmp_path / "jobs.sqlite") as connection:
+        connection.execute("ALTER TABLE jobs DROP COLUMN urgent")
+    connection.close()
+    first.close()
+    table = Table(tmp_path)
+    assert not table.row(table.submit("key", "module:function", "{}", Limits())).urgent
+    table.close()
 
 
 def test_progress_is_seen_while_the_job_runs(pool: Pool) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from glowviz.compiler.problem import Problem
+from glowviz.jobs import report_place
 
 
 def add(a: int, b: int) -> dict[str, int]:
@@ -106,3 +107,10 @@ def compile_and_run(model: str, inputs: str, folder: Path, progress: Callable[[f
     run = glowviz.compile(model, record=folder / "run.glowrec", progress=lambda line: progress(0.5, line))
     with np.load(inputs) as pictures:
         return int(run.run({"picture": pictures["a 7/picture"]})["scores"].argmax())
+
+
+def crash_at_a_place(progress: Callable[[float, str], None]) -> None:
+    progress(0.5, "Simplify: cse")
+    progress(0.5, "Simplify: dce")  # at once after the other: both must be seen
+    report_place("rule a at %b")
+    ctypes.string_at(0)
