@@ -10,7 +10,7 @@ import numpy as np
 
 from glowviz.compiler.graph import Node, Output, Region
 from glowviz.compiler.ops.activations import Identity
-from glowviz.compiler.ops.base import Case, Op, Value, Work, case
+from glowviz.compiler.ops.base import Builder, Case, Op, Value, Work, case
 from glowviz.compiler.ops.bodies import (
     Controlled,
     Typed,
@@ -25,6 +25,7 @@ from glowviz.compiler.ops.bodies import (
 from glowviz.compiler.ops.cases import floats
 from glowviz.compiler.ops.elementwise import Add, Mul
 from glowviz.compiler.ops.inference import infer
+from glowviz.compiler.ops.unroll import written_out
 from glowviz.compiler.types import Dim, Symbol, Type, TypeProblem, of_array
 
 Known = Mapping[str, np.ndarray | None]
@@ -114,8 +115,9 @@ class Loop(Controlled):
         told = unlike("operand", ins, (INDEX, FLAG, *operands[2]))
         return told or unlike("carried value", ins[2 : 2 + self.carried], outs[1 : 1 + self.carried])
 
-    def infer(self, trip: Type | None, condition: Type | None, xs: tuple[Type, ...], *, known: Known
-              ) -> tuple[Type, ...]:
+    def infer(
+        self, trip: Type | None, condition: Type | None, xs: tuple[Type, ...], *, known: Known
+    ) -> tuple[Type, ...]:
         fitted = self.settled((trip, condition, xs), retyped)
         outs = output_types(fitted.body)[1:]
         rounds = self.rounds(known)
@@ -287,12 +289,13 @@ class Scan(Controlled):
             rows.append([*found[: self.states], *padded])
         return tuple(np.stack(column) for column in zip(*rows, strict=True))
 
+    def lower(self, b: Builder) -> tuple[str, ...] | None:
+        """The body written out for every slice."""
+        return written_out(self, b)
+
     def _run(self, xs: list[Any]) -> list[Any]:
         states, captured = xs[: self.states], xs[self.states + self.scanned :]
-        scanned = [
-            np.moveaxis(x, self.axis(self.input_axes, k, x.ndim), 0)[:: -1 if self._backwards(True, k) else 1]
-            for k, x in enumerate(xs[self._cut])
-        ]
+        scanned = [self.slices(k, x) for k, x in enumerate(xs[self._cut])]
         items: list[list[np.ndarray]] = [[] for _ in self.body.outputs[self.states :]]
         for slices in zip(*scanned, strict=True):
             found = run_body(self.body, (*states, *map(np.asarray, slices), *captured))
@@ -300,15 +303,18 @@ class Scan(Controlled):
             for collected, item in zip(items, found[self.states :], strict=True):
                 collected.append(item)
         types = output_types(self.body)[self.states :]
-        whole = (
-            stacked(found, t, self.output_axes[k] if k < len(self.output_axes) else 0, self._backwards(False, k))
-            for k, (found, t) in enumerate(zip(items, types, strict=True))
-        )
+        whole = (stacked(found, t, *self.placed(k)) for k, (found, t) in enumerate(zip(items, types, strict=True)))
         return [*states, *whole]
 
-    def _backwards(self, entering: bool, position: int) -> bool:
-        directions = self.input_directions if entering else self.output_directions
-        return position < len(directions) and directions[position] == 1
+    def slices(self, position: int, x: np.ndarray) -> np.ndarray:
+        """One slice after the other of something scanned, in the order in which the body gets them."""
+        forwards = np.moveaxis(x, self.axis(self.input_axes, position, x.ndim), 0)
+        return forwards[::-1] if self.input_directions[position : position + 1] == (1,) else forwards
+
+    def placed(self, position: int) -> tuple[int, bool]:
+        """The axis of something collected, and whether its items stand backwards."""
+        backwards = self.output_directions[position : position + 1] == (1,)
+        return (*self.output_axes[position : position + 1], 0)[0], backwards
 
     def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
         """That of one run of the body for every slice, for every batch."""
