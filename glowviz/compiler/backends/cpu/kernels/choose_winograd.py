@@ -22,7 +22,7 @@ from glowviz.compiler.target import Target
 STREAM = 9.0  # bytes a cycle of weights that come from behind L2
 POINT_IN = 9.0  # cycles of the input transform for a point of a vector of channels
 POINT_OUT = 9.0  # cycles of the output transform for the same, with the epilogue
-SAMPLES, FEATURES = 64, 16  # tiles and output channels that an error is estimated on
+SAMPLES, FEATURES = 16, 8  # tiles and output channels that an error is estimated on
 
 
 @lru_cache(maxsize=512)
@@ -102,6 +102,6 @@ def _filtered(tiles: np.ndarray, weights: np.ndarray, filtering: Filtering, kind
     into, back = filtering.inputs.astype(kind), filtering.results.astype(kind)
     points = (into @ tiles @ into.T).reshape(*tiles.shape[:2], -1).transpose(2, 0, 1)
     kernels = transformed_weights(weights, filtering, kind)
-    products = points @ kernels.transpose(0, 2, 1)
+    products = points @ kernels
     squares = products.transpose(1, 2, 0).reshape(len(tiles), len(weights), filtering.size, filtering.size)
     return back @ squares @ back.T

@@ -106,10 +106,10 @@ def pack_winograd_weights(weights: np.ndarray, spec: WinogradSpec, vectors: int)
     depth = -(-spec.depth // width) * width
     packed = np.zeros((spec.group, panels, spec.points, depth, lanes), np.float32)
     for number in range(spec.group):
-        mine = transformed_weights(weights[number * each : (number + 1) * each], spec.filtering)
         for panel in range(panels):
-            part = mine[:, panel * lanes : (panel + 1) * lanes]
-            packed[number, panel, :, : spec.depth, : part.shape[1]] = part.transpose(0, 2, 1)
+            first = number * each + panel * lanes
+            mine = weights[first : min(first + lanes, (number + 1) * each)]
+            packed[number, panel, :, : spec.depth, : len(mine)] = transformed_weights(mine, spec.filtering)
     return packed.reshape(-1)
 
 

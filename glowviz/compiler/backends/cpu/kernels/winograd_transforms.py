@@ -129,7 +129,12 @@ def _sum_and_difference(even: Value, odd: Value, factor: float) -> list[Value]:
 
 
 def transformed_weights(weights: np.ndarray, filtering: Filtering, kind: type = np.float32) -> np.ndarray:
-    """G g G^T of weights [O, C, taps, taps] as [size², O, C], computed in double precision, then rounded to `kind`."""
-    both = np.kron(filtering.weights, filtering.weights)
-    flat = weights.reshape(*weights.shape[:2], -1).astype(np.float64)
-    return np.stack([(flat @ row).astype(kind) for row in both])
+    """G g G^T of weights [O, C, taps, taps] as [size², C, O], computed in `kind`.
+
+    Not by matrix products: they are so thin that the threads of a BLAS would cost more than they bring.
+    """
+    matrix = filtering.weights.astype(kind)
+    taps = np.ascontiguousarray(weights.transpose(2, 3, 1, 0), kind).reshape(filtering.taps, filtering.taps, -1)
+    rows = np.einsum("ij,jkn->ikn", matrix, taps)
+    points = np.einsum("ikn,lk->iln", rows, matrix)
+    return points.reshape(-1, weights.shape[1], weights.shape[0])
