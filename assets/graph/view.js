@@ -10,9 +10,10 @@ import { crumbs } from "./crumbs.js";
 import { drawOver, drawScene, drawSteps } from "./draw.js";
 import { buildGrid, hit } from "./grid.js";
 import { Minimap } from "./minimap.js";
+import { outline } from "./outline.js";
 import { forgetPalette, palette } from "./palette.js";
 import { pointer } from "./pointer.js";
-import { buildScene, neighbourhood, selectable } from "./scene.js";
+import { buildScene, FRAME, neighbourhood, selectable } from "./scene.js";
 import { countBetween } from "./strips.js";
 import { Stats } from "./stats.js";
 import { toolbar } from "./toolbar.js";
@@ -59,9 +60,10 @@ export class GraphView {
     this.cover = el("div.cover");
     this.live = el("div.sr", { "aria-live": "polite" });
     this.bar = toolbar(this);
-    this.trail = el("nav.crumbs", { "aria-label": "Where the selection is" });
+    this.trail = el("nav.crumbs", { "aria-label": "Where the selection is", hidden: true });
+    this.words = el("ul.sr", { "aria-label": "The graph as a list" });
     this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.trail, this.bar.chips, this.cover);
-    replace(this.element, this.bar.element, this.stage, this.live);
+    replace(this.element, this.bar.element, this.stage, this.live, this.words);
     this.minimap = new Minimap(this.corner, (x, y) => { this.camera.centre(x, y); this.moved(); });
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
@@ -122,6 +124,7 @@ export class GraphView {
     const { camera } = state();
     if (camera && camera !== this.written) this.lookAt(camera);
     else if (!anchor || !this.keep(anchor)) this.camera.start();
+    this.revealUnfolded();
     this.recolour();
     this.picked(false);
     this.describe();
@@ -154,6 +157,15 @@ export class GraphView {
     this.camera.x = this.scene.x[box] + this.scene.w[box] / 2 - anchor.x;
     this.camera.y = this.scene.y[box] - anchor.y;
     return true;
+  }
+
+  // A block that has just been unfolded at the border comes into sight, as much of it as there is room for.
+  revealUnfolded() {
+    const box = this.unfolding === undefined ? undefined : this.scene.byName.get(this.unfolding);
+    this.unfolding = undefined;
+    if (box === undefined || this.scene.kind[box] !== FRAME) return;
+    const { height, width, k } = this.camera, s = this.scene;
+    this.camera.reveal(s.x[box], s.y[box], Math.min(s.w[box], (width / k) * 0.8), Math.min(s.h[box], (height / k) * 0.8));
   }
 
   fadeIn() {
@@ -219,7 +231,7 @@ export class GraphView {
   unfold(box) {
     const name = this.scene.name[box];
     const opened = state().opened;
-    if (this.scene.kind[box] === 1) update({ opened: [...opened, name] });
+    if (this.scene.kind[box] === 1) { this.unfolding = name; update({ opened: [...opened, name] }); }
     else if (this.scene.kind[box] === 2) update({ opened: opened.filter((other) => other !== name) });
   }
 
@@ -348,6 +360,7 @@ export class GraphView {
 
   describe() {
     const s = this.scene;
+    outline(this.words, s, (box) => this.spoken(box));
     const touched = s.state.reduce((sum, one) => sum + (one ? 1 : 0), 0);
     this.canvas.setAttribute("aria-label", `Graph with ${s.solid.length} boxes and ${s.edges.count} edges, ${touched} changed. Arrow keys walk along edges.`);
   }
