@@ -39,6 +39,9 @@ docs: $(READY)     ## write the generated tables and the tour of docs/
 	@$(BIN)/glowviz passes --markdown >> docs/passes.md
 	@$(BIN)/python -m pytest -q tests/test_tour.py --update-golden
 
+conformance: $(READY) ## every case of the suites that come with onnx, into docs/conformance.md
+	$(BIN)/python -m tests.conformance.run --fresh --write --processes 2
+
 pictures: $(READY) ## take the pictures of docs/ anew (needs a Chromium)
 	$(BIN)/python -m docs.make_pictures
 

@@ -142,7 +142,10 @@ def tree_regressor(site: Site) -> Op:
 
 @quirk(f"{ML}::TreeEnsembleClassifier")
 def tree_classifier(site: Site) -> None:
-    """A score per class; where weights speak of one class only, it is the second of two."""
+    """A score per class; where weights speak of one class only, it is the second of two.
+
+    As in onnxruntime, weights that are all positive are probabilities then, and need no post_transform.
+    """
     classes = table(site, "classlabels")
     if classes is None:
         raise site.problem("TreeEnsembleClassifier names no classes", "classlabels_int64s or classlabels_strings")
@@ -159,7 +162,7 @@ def tree_classifier(site: Site) -> None:
             forest.members,
         )
     scores = _based(site, site.add(forest.op(site, as_floats(site, site.need(0)), "SUM"), "scores"))
-    if single and site.attrs.get("post_transform", "NONE") == "NONE":
+    if single and bool((forest.leaves >= 0).all()):
         _binary(site, scores, classes)
         return
     choose(site, scores, classes, str(site.attrs.get("post_transform", "NONE")), single=single)
