@@ -206,8 +206,10 @@ class _ProgramSketch(Sketch[Step]):
 
     def single(self, node: Step, state: str) -> Box:
         op = op_text("Fused", node.text) if node.instruction == "fused" else node.instruction
-        detail = f"{node.instruction}  {shape_of(node.type)}" if node.type else node.instruction
+        shape = shape_of(node.type) if node.type else ""
+        detail = f"{node.instruction}  {shape}" if shape else node.instruction
         title = node.label or node.key.removesuffix(".out")
+        title = title.removesuffix(shape).rstrip() or title  # the shape is said at the right already
         members = (node.key,) if node.runs else ()
         return Box(STEP + node.key, title, detail, op, "node", state, self.marks.get(node.key, ("", ""))[1],
                    node.type, members=members)
