@@ -29,6 +29,7 @@ def blueprint(services: Services) -> Blueprint:
     _recording_routes(api, services)
     _upload_routes(api, services)
     _work_routes(api, services)
+    _lesson_routes(api)
     _job_routes(api, services.workshop)
     check_routes.register(api, services)
 
@@ -131,14 +132,6 @@ def _work_routes(api: Blueprint, services: Services) -> None:
     def gallery() -> Response:
         return answer({"cards": workshop.gallery()})
 
-    @api.get("/lessons")
-    def lesson_list() -> Response:
-        return answer({"lessons": [one.card() for one in lessons()]})
-
-    @api.get("/lessons/<name>")
-    def one_lesson(name: str) -> Response:
-        return answer(lesson(name).payload())
-
     @api.get("/recordings")
     def recordings() -> Response:
         rows = []
@@ -164,6 +157,16 @@ def _work_routes(api: Blueprint, services: Services) -> None:
             raise Problem("No path was given.", expected="The path of an .onnx, .glow or .glowrec file.")
         made = workshop.open_path(Path(path.strip()).expanduser(), body.get("shapes"))
         return answer(made, status=422 if "dims" in made else 202)
+
+
+def _lesson_routes(api: Blueprint) -> None:
+    @api.get("/lessons")
+    def lesson_list() -> Response:
+        return answer({"lessons": [one.card() for one in lessons()]})
+
+    @api.get("/lessons/<name>")
+    def one_lesson(name: str) -> Response:
+        return answer(lesson(name).payload())
 
 
 def _job_routes(api: Blueprint, workshop: Workshop) -> None:

@@ -109,9 +109,8 @@ def compile(
 ) -> Executable:
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
-    `order` runs the graph passes in another order, stage by stage.
-    With `measured_runs`, the recording also gets the times of so many runs, the error after every pass and
-    statistics of every value.
+    `order` runs the graph passes in another order, stage by stage. With `measured_runs`, the recording also gets
+    the times of so many runs, the error after every pass and statistics of every value.
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
