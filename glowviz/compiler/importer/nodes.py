@@ -10,6 +10,7 @@ from onnx import FunctionProto, GraphProto, NodeProto
 from glowviz.compiler.graph import Origin
 from glowviz.compiler.importer import (
     quirks_fused,
+    quirks_gradient,
     quirks_ml,
     quirks_number,
     quirks_quantized,
@@ -40,6 +41,7 @@ assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what decla
 assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
 assert quirks_fused.MICROSOFT == quirks_quantized.MICROSOFT
+assert quirks_gradient.SHARES
 assert quirks_sequence.optional is QUIRKS["Optional"]
 assert quirks_ml.ML == quirks_trees.ML
 
