@@ -10,6 +10,7 @@ import numpy as np
 
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, MemoryPlan, Placement, Program
 from glowviz.compiler.recording.records import Change, log
+from glowviz.compiler.types import Type
 
 ALIGNMENT = 64
 """Bytes; a cache line and the widest vector."""
@@ -164,6 +165,7 @@ def plan_memory(program: Program, *, alignment: int = ALIGNMENT, seconds: float 
     Weights are laid out in execution order, so that the next panel can be prefetched; inputs, outputs and
     states keep their own place; activations and scratch share one arena by lifetime. Held buffers have no place.
     """
+    program, nested = _with_nested_plans(program, alignment, seconds)
     lives = {name: life for name, life in lifetimes(program).items() if not program.buffers[name].held}
     placements = _fixed(program, alignment)
     moving = [program.buffers[name] for name in lives]
@@ -175,10 +177,33 @@ def plan_memory(program: Program, *, alignment: int = ALIGNMENT, seconds: float 
     arenas = {"activations": packing.total}
     for p in placements.values():
         arenas[p.arena] = max(arenas.get(p.arena, 0), -(-(p.offset + p.size) // alignment) * alignment)
-    plan = MemoryPlan(placements, arenas, packing.lower_bound, alignment)
+    plan = MemoryPlan(placements, arenas, packing.lower_bound, nested, alignment)
     plan.check()
     _explain(packing, plan)
     return _addressed(program, placements), plan
+
+
+def _with_nested_plans(
+    program: Program, alignment: int, seconds: float
+) -> tuple[Program, dict[str, tuple[MemoryPlan, ...]]]:
+    """Nested programs get addresses first; the arena they share is a scratch buffer of their instruction."""
+    if not any(instr.regions for instr in program.instructions):
+        return program, {}
+    plans: dict[str, tuple[MemoryPlan, ...]] = {}
+    buffers, body = dict(program.buffers), []
+    for statement in program.body:
+        if not isinstance(statement, Instr) or not statement.regions:
+            body.append(statement)
+            continue
+        with log().inside(statement.value):
+            made = [plan_memory(p, alignment=alignment, seconds=seconds) for p in statement.regions]
+        plans[statement.value] = tuple(plan for _, plan in made)
+        arena = f"{statement.value}.arena"
+        size = max(plan.total for _, plan in made)
+        buffers[arena] = Buffer(arena, Type("u8", (size,)), "scratch", origin=statement.origin)
+        planned = statement.evolve(regions=tuple(p for p, _ in made), scratch=(*statement.scratch, arena))
+        body += [Alloc(arena), planned, Dealloc(arena)]
+    return program.evolve(buffers=buffers, body=tuple(body)), plans
 
 
 def _explain(packing: Packing, plan: MemoryPlan) -> None:

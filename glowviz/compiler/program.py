@@ -124,6 +124,8 @@ class Instr:
     schedule: Mapping[str, Any] = field(default_factory=dict)
     value: str = ""
     """The graph value this instruction computes (its first result)."""
+    regions: tuple[Program, ...] = ()
+    """Nested programs of if (then, else), loop and scan. Their activations lie in the one scratch buffer."""
 
     @property
     def name(self) -> str:
@@ -174,6 +176,18 @@ class Program:
     def instructions(self) -> tuple[Instr, ...]:
         return tuple(s for s in self.body if isinstance(s, Instr))
 
+    @cached_property
+    def numbered(self) -> tuple[tuple[Program, Instr], ...]:
+        """All instructions with their programs: its own in order, then those nested, in the order of their parents.
+
+        The position in it is the number of an instruction in listings and recordings.
+        """
+        found: list[tuple[Program, Instr]] = [(self, instr) for instr in self.instructions]
+        for _, instr in found:  # it grows while we look: nested programs of nested programs stand behind
+            for nested in instr.regions:
+                found += [(nested, inner) for inner in nested.instructions]
+        return tuple(found)
+
     def root(self, name: str) -> Buffer:
         """The buffer that owns the memory of `name`: itself, or the end of its chain of views."""
         buffer = self.buffers[name]
@@ -221,6 +235,8 @@ class MemoryPlan:
     """Bytes per arena: weights, state, activations."""
     lower_bound: int = 0
     """Peak of the live activation set, in bytes."""
+    nested: Mapping[str, tuple[MemoryPlan, ...]] = field(default_factory=dict)
+    """Plans of nested programs by the value of their instruction."""
     alignment: int = 64
 
     @property

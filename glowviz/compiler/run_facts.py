@@ -54,11 +54,11 @@ def describe_run(
 def record_code(recorder: Recorder, executable: Executable) -> None:
     """One row per instruction: its kernel, the code at both levels, the line map, and the memory account."""
     program = executable.program
-    instructions = program.instructions
+    instructions = program.numbered
     rows = []
     for listing in executable.listing():
-        instr = instructions[listing.position]
-        flops, moved = work_of(instr, program)
+        inside, instr = instructions[listing.position]
+        flops, moved = work_of(instr, inside)
         rows.append((
             listing.position, listing.instruction, listing.kernel, listing.native, listing.value,
             orjson.dumps(dict(listing.schedule), default=str).decode(), listing.why, flops, moved,

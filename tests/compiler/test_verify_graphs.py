@@ -29,6 +29,9 @@ STATE = "Every state's first content has its type's element type and shape."
 OUTPUT = "Every public output names a value, and no public name stands twice."
 UPDATE = "Every update renews a state of the graph, by a value of its type."
 REGION = "A region is well formed and closed:"
+BODIES = (
+    "The bodies of If, Loop and Scan have room for what their op gives them, and return a value for each result."
+)
 REGION_PARTS = "it has no states, one input for each operand, of its type, and one output for each result."
 HEAVY = "At most one node of a Fused region is not element-wise."
 
@@ -50,6 +53,13 @@ def held(**tables: Any) -> Callable[[], Graph]:
 
 def numbers(dtype: Any, *shape: int) -> Payload:
     return Payload(np.zeros(shape, dtype))
+
+
+def branch(type_: str, returns: str = ' return "a"=%a') -> Callable[[], Graph]:
+    """An If whose bodies take a value of that type."""
+    body = f"graph @b(%a: {type_}) {{{returns} }}"
+    line = f"%y: f32[4] = If(%c, %x) {{then_branch={body}, else_branch={body}}}"
+    return text(line, "%x: f32[4], %c: bool[]")
 
 
 def fused(inputs: str, lines: str, returns: str, result: str = "%y: f32[4]", xs: str = "%x") -> Callable[[], Graph]:
@@ -132,6 +142,8 @@ CASES = [
     Broken(REGION, "%q is used but nothing makes it", fused("%a: f32[4]", "%b: f32[4] = Add(%a, %q)", '"b"=%b')),
     Broken(REGION, "%x is used but nothing makes it", fused("%a: f32[4]", "%b: f32[4] = Add(%a, %x)", '"b"=%b')),
     Broken(REGION, "output 'b' is %x, which nothing makes", fused("%a: f32[4]", "%b: f32[4] = Relu(%a)", '"b"=%x')),
+    Broken(BODIES, "operand of its then_branch 0 is f32[4], the body's is f32[5]", branch("f32[5]")),
+    Broken(BODIES, "returns 0 values for 1 results", branch("f32[4]", "")),
     Broken(REGION_PARTS, "its body has a state of its own", fused(
         "%a: f32[4]", "state %s: f32[1] = [0.0]\n%b: f32[4] = Add(%a, %s)", '"b"=%b')),
     Broken(REGION_PARTS, "its body has 2 inputs for 1 operands", fused(

@@ -30,6 +30,9 @@ ALLOCATED = "Only activations and scratch are allocated, each once, and each is 
 VIEWED = "A view is declared once, while its base lives and after its base is."
 LIVING = "An instruction touches only living buffers."
 RESULT = "A result has the element type and shape that the op infers from its operands."
+NESTED = (
+    "Nested programs are well formed, take what their instruction has for them and give a value for each result."
+)
 WEIGHTS = "Weights are never written."
 INPUTS = "Inputs are never written but for their halo."
 BEFORE = "What is read was written before."
@@ -63,6 +66,8 @@ def zeros(dtype: Any, *shape: int) -> Payload:
 
 
 RELU = "relu out %y, in %x"
+IF = "if out %y, in %c, in %x"
+INNER = f'program @in {{ input %x: f32[4] output %y: f32[4] {RELU} return "y"=%y }}'
 A = "alloc %a: f32[4]\n"
 END = "dealloc %a\n"
 BIG = "%x: f32[1x1x4x4] halo [1, 1, 1, 1] fill 0.0"
@@ -136,6 +141,10 @@ CASES = [
     Broken(RESULT, "%y is f32[4]. In statement 1 (reshape", text(
         "weight %n: i64[1x2] = [2, 2]\nview %v: i64[2] of %n at +0x0\nreshape out %y, in %x, in %v")),
     Broken(RESULT, "it writes 2 results", text(f"{A}relu out %y, out %a, in %x\n{END}")),
+    Broken(NESTED, "relu has nested programs", text(f"{RELU} runs {INNER}")),
+    Broken(NESTED, "if has 1 nested programs, not 2", text(f"{IF} runs {INNER}", "%x: f32[4]\ninput %c: bool[]")),
+    Broken(NESTED, "%y is read but was not written. In the end of program @in", text(
+        f"{IF} runs {INNER} runs {INNER.replace(RELU, '')}", "%x: f32[4]\ninput %c: bool[]")),
     Broken(WEIGHTS, "weight %w is written", text(f"weight %w: f32[4] = splat 1.0\nrelu out %w, in %x\n{RELU}")),
     Broken(WEIGHTS, "weight %w is written", text(
         f"weight %w: f32[4] = splat 1.0\nview %v: f32[4] of %w at +0x0\nrelu out %v, in %x\n{RELU}")),

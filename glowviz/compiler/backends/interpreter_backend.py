@@ -57,7 +57,7 @@ class InterpretedExecutable:
         why = "the interpreter: numpy computes it as the op defines it"
         return tuple(
             Listing(position, i.name, i.value or i.outs[0], native=False, schedule=dict(i.schedule), why=why)
-            for position, i in enumerate(self.program.instructions)
+            for position, (_, i) in enumerate(self.program.numbered)
         )
 
     def peak_gflops(self) -> None:

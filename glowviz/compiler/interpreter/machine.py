@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from glowviz.compiler.interpreter.control import drive
 from glowviz.compiler.interpreter.evaluate import RunProblem, evaluate, place
 from glowviz.compiler.interpreter.graphs import check_inputs
 from glowviz.compiler.interpreter.memory import Memory, Sides
@@ -37,9 +38,17 @@ def run_program(
 class Machine:
     """A program with its memory: weights are written once, everything else at every run. One run at a time."""
 
-    def __init__(self, program: Program, plan: MemoryPlan | None = None) -> None:
+    def __init__(
+        self, program: Program, plan: MemoryPlan | None = None, activations: np.ndarray | None = None
+    ) -> None:
         self.program = program
-        self.memory = Memory(program, plan)
+        self.memory = Memory(program, plan, activations)
+        self._bodies: dict[int, list[_Body]] = {}
+        for instr in program.instructions:
+            inside = self.memory.bytes_of(instr.scratch[-1]) if plan is not None and instr.regions else None
+            plans = plan.nested[instr.value] if plan is not None and instr.regions else (None,) * len(instr.regions)
+            pairs = zip(instr.regions, plans, strict=True)
+            self._bodies[id(instr)] = [_Body(Machine(nested, inner, inside)) for nested, inner in pairs]
         for buffer in program.of_kind("weight"):
             if buffer.payload is not None:
                 self.memory.store(buffer.name, buffer.payload.array)
@@ -106,7 +115,11 @@ class Machine:
         for name in (*instr.scratch, *(out for out in instr.outs if not self._in_place(instr, out))):
             memory.poison_inside(name)
         op, operands = self._loaded(instr)
-        results = evaluate(op, operands, instr.value or instr.outs[0], instr.origin)
+        if instr.regions:
+            types = [self.program.buffers[name].type for name in instr.outs]
+            results = drive(op, operands, self._bodies[id(instr)], types)
+        else:
+            results = evaluate(op, operands, instr.value or instr.outs[0], instr.origin)
         for name, array in zip(instr.outs, results, strict=False):
             memory.store(name, array)
         for name in instr.scratch:
@@ -137,6 +150,25 @@ class Machine:
         results = tuple(types[name].type for name in instr.outs)
         allowed = {self._range(name) for name in instr.op.may_overwrite(operands, results)}
         return self._range(out) in allowed
+
+
+class _Body:
+    """A nested program, run by a machine of its own."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self._inputs = [b.name for b in machine.program.of_kind("input")]
+        self._given: dict[str, Any] = {}
+        self._found: list[Any] = []
+
+    def put(self, position: int, content: Any) -> None:
+        self._given[self._inputs[position]] = content
+
+    def run(self) -> None:
+        self._found = list(self._machine.run(self._given).values())
+
+    def get(self, position: int) -> Any:
+        return self._found[position]
 
 
 def paddings(instr: Instr, program: Program) -> dict[str, Sides]:

@@ -23,14 +23,19 @@ class Memory:
     """Bytes for every owning buffer of a program: in the arenas of its plan, or each by itself without one.
 
     All bytes start as poison (NaN for floats), and are poison again outside their buffer's life. Held buffers have
-    a content instead of bytes; outside their life they have none.
+    a content instead of bytes; outside their life they have none. The activations of a nested program lie in bytes of
+    the program around it.
     """
 
-    def __init__(self, program: Program, plan: MemoryPlan | None) -> None:
+    def __init__(
+        self, program: Program, plan: MemoryPlan | None, activations: np.ndarray | None = None
+    ) -> None:
         self.program = program
         self._bytes: dict[str, np.ndarray] = {}
         self.held: dict[str, Content] = {}
         arenas = {} if plan is None else {name: _poisoned(size) for name, size in plan.arenas.items()}
+        if activations is not None:
+            arenas["activations"] = activations
         for buffer in program.buffers.values():
             if buffer.base is not None or buffer.held:
                 continue

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from glowviz.compiler.graph import Graph, Node, Origin
+from glowviz.compiler.graph import Graph, Node, Origin, Region
 from glowviz.compiler.irgen.halos import halos
 from glowviz.compiler.irgen.schedule import Schedule, schedule
+from glowviz.compiler.ops.bodies import Controlled
+from glowviz.compiler.ops.control import Scan
 from glowviz.compiler.ops.memory import Copy, FillHalo
 from glowviz.compiler.program import (
     Alloc,
@@ -19,7 +21,7 @@ from glowviz.compiler.program import (
     Statement,
     View,
 )
-from glowviz.compiler.recording.records import Change, log
+from glowviz.compiler.recording.records import Change, Refusal, log
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
 
@@ -30,7 +32,8 @@ RESHAPES = frozenset({"Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity"})
 def irgen(graph: Graph, *, target: Target | None = None) -> Program:
     """Allocs first and deallocs last, as naive as Glow's; the program passes shrink lifetimes and remove copies."""
     plan = schedule(graph)
-    generator = Generator(graph, halos(graph) if target is not None and target.orders else {})
+    blocked = target is not None and bool(target.orders)
+    generator = Generator(graph, halos(graph) if blocked else {}, blocked)
     program = generator.run(plan)
     _explain(plan, program)
     return program
@@ -43,11 +46,27 @@ def _explain(plan: Schedule, program: Program) -> None:
     log().change(Change("choose_order_of_instructions", plan.peak_at, reason, added=added[:1]))
 
 
+def _runs_as_graph(op: Controlled) -> str:
+    """Why the bodies do not become nested programs but are interpreted as graphs; empty where they do."""
+    if isinstance(op, Scan) and op.batched:
+        return "a scan over a batch (opset 8) runs in the interpreter"
+    for region in op.regions.values():
+        types = dict(region.inputs)
+        for node in region:
+            types.update(zip(node.results, node.types, strict=True))
+        held = next((name for name, type_ in types.items() if type_.held), None)
+        if held is not None:
+            return f"%{held} in its body is held outside the arenas, so the interpreter runs it"
+    return ""
+
+
 class Generator:
     """Collects buffers and statements of one program."""
 
-    def __init__(self, graph: Graph, wanted_halos: Mapping[str, Halo]) -> None:
+    def __init__(self, graph: Graph, wanted_halos: Mapping[str, Halo], blocked: bool = False) -> None:
         self.graph = graph
+        self.blocked = blocked
+        """The machine has blocked orders, so that padded reads see a halo."""
         self.halos = wanted_halos
         self.buffers: dict[str, Buffer] = {}
         self.allocs: list[Statement] = []
@@ -87,7 +106,24 @@ class Generator:
         typed = zip(node.results, node.types, strict=True)
         outs = tuple(self._declare(result, type_, "activation", node.origin) for result, type_ in typed)
         op = node.op.with_operands({o: self._buffer(o) for o in node.op.operands})
-        self.code.append(Instr(op, outs, node.origin, node.label, value=node.name))
+        regions = self._regions(node) if isinstance(op, Controlled) else ()
+        if regions:
+            op = op.evolve(**dict.fromkeys(op.regions, Region()))
+        self.code.append(Instr(op, outs, node.origin, node.label, value=node.name, regions=regions))
+
+    def _regions(self, node: Node) -> tuple[Program, ...]:
+        """The programs of its bodies; none where the interpreter must run them as graphs."""
+        reason = _runs_as_graph(node.op)
+        if reason:
+            log().refuse(Refusal("nest_bodies", node.name, "keep", reason), reason)
+            return ()
+        return tuple(self._nested(node, name, body) for name, body in node.op.regions.items())
+
+    def _nested(self, node: Node, name: str, body: Region) -> Program:
+        """The program of one body."""
+        generator = Generator(body.evolve(name=name), halos(body) if self.blocked else {}, self.blocked)
+        with log().inside(node.name):
+            return generator.run(schedule(body))
 
     def _as_view(self, node: Node) -> bool:
         """The same bytes under another type: no instruction, a view. A halo on either side costs one copy."""

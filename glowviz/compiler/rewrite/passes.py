@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.ops.bodies import Controlled
+from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.rewrite.edit import Edit
 from glowviz.compiler.rewrite.rules import Rule
@@ -51,7 +52,23 @@ class Pass:
         supplied = {"target": target} if self.wants_target else {}
         with logging_to(PassLog()) as log:
             after = self.function(ir, **supplied, **options)
+            if self.level == "program":
+                return self._in_nested(after, {**supplied, **options}, log), log
             return self._in_bodies(after, {**supplied, **options}, log) if self.enters_bodies else after, log
+
+    def _in_nested(self, program: Program, options: Mapping[str, Any], log: PassLog) -> Program:
+        """The program with the pass applied to all programs nested in it."""
+        changed: dict[int, Instr] = {}
+        for instr in program.instructions:
+            made: list[Program] = []
+            for nested in instr.regions:
+                with log.inside(f"{instr.value}.{nested.name}"):
+                    made.append(self._in_nested(self.function(nested, **options), options, log))
+            if any(new is not old for new, old in zip(made, instr.regions, strict=True)):
+                changed[id(instr)] = instr.evolve(regions=tuple(made))
+        if not changed:
+            return program
+        return program.evolve(body=tuple(changed.get(id(statement), statement) for statement in program.body))
 
     def _in_bodies(self, graph: Graph, options: Mapping[str, Any], log: PassLog) -> Graph:
         """The graph with the pass applied to all bodies in it, and to those inside them."""

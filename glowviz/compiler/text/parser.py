@@ -373,10 +373,13 @@ class Parser:
                 break
         op = self._op(cls, operands, self._attributes())
         schedule = self._mapping() if scan.take("with") and scan.take("{") else {}
+        regions: list[Program] = []
+        while scan.take("runs"):
+            regions.append(self.program())
         value = scan.value() if scan.take("of") else ""
         label = scan.name() if scan.take("as") else ""
         results = (*dict.fromkeys(inout), *outs)
-        return Instr(op, results, self._origin(), label, tuple(scratch), schedule, value)
+        return Instr(op, results, self._origin(), label, tuple(scratch), schedule, value, tuple(regions))
 
 
 DECLARED: dict[str, str] = {

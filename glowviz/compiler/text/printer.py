@@ -6,7 +6,7 @@ from dataclasses import MISSING, fields
 from functools import cache
 from typing import Any
 
-from glowviz.compiler.graph import Graph, Node
+from glowviz.compiler.graph import Graph, Node, Region
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, Program, Statement, View
 from glowviz.compiler.text.literals import (
     attribute_text,
@@ -57,22 +57,25 @@ def attributes_text(op: Any, indent: str = "") -> str:
         value = getattr(op, name)
         if value is default or (type(value) is type(default) and value == default):
             continue
+        if isinstance(value, Region) and not (value.inputs or value.outputs):
+            continue  # its program stands behind the instruction
         shown.append(f"{name}={attribute_text(value, lambda g: print_graph(g, indent))}")
     return " {" + ", ".join(shown) + "}" if shown else ""
 
 
-def print_program(program: Program) -> str:
-    """The text of a program; addresses appear once memory is planned."""
+def print_program(program: Program, indent: str = "") -> str:
+    """The text of a program; addresses appear once memory is planned. Nested programs stand inside their statement."""
+    inner = indent + INDENT
     lines = [f"program @{quoted(program.name)} {{"]
     for buffer in program.of_kind("input", "weight", "state", "output"):
-        lines.append(INDENT + f"{buffer.kind} {buffer_text(buffer)}")
-    lines += [INDENT + statement_text(statement, program, INDENT) for statement in program.body]
+        lines.append(inner + f"{buffer.kind} {buffer_text(buffer)}")
+    lines += [inner + statement_text(statement, program, inner) for statement in program.body]
     for state, buffer in program.updates.items():
-        lines.append(f"{INDENT}next {value_name(state)} = {value_name(buffer)}")
+        lines.append(f"{inner}next {value_name(state)} = {value_name(buffer)}")
     if program.outputs:
         results = ", ".join(f"{_public(o.public)}={value_name(o.buffer)}" for o in program.outputs)
-        lines.append(f"{INDENT}return {results}")
-    lines.append("}")
+        lines.append(f"{inner}return {results}")
+    lines.append(indent + "}")
     return "\n".join(lines)
 
 
@@ -113,7 +116,8 @@ def instruction_text(instr: Instr, indent: str = "") -> str:
     value = f"  of {value_name(instr.value)}" if instr.value else ""
     label = f"  as {quoted(instr.label)}" if instr.label else ""
     attributes = attributes_text(instr.op, indent)
-    return f"{instr.name} {', '.join(parts)}{attributes}{schedule}{value}{label}{origin_text(instr.origin)}"
+    nested = "".join(f" runs {print_program(region, indent)}" for region in instr.regions)
+    return f"{instr.name} {', '.join(parts)}{attributes}{schedule}{nested}{value}{label}{origin_text(instr.origin)}"
 
 
 def _operand_texts(op: Any) -> list[str]:

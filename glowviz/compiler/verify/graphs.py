@@ -257,7 +257,7 @@ def _closed(name: str, body: Region, node: Node, graph: Graph) -> None:
     if body.states:
         raise VerifyProblem(f"its {name} has a state of its own", _at(node), "states to be the graph's")
     if isinstance(node.op, Controlled):
-        return
+        return  # its op says what fits
     if len(body.inputs) != len(operands):
         raise VerifyProblem(f"its {name} has {len(body.inputs)} inputs for {len(operands)} operands", _at(node),
                             "one input for each operand: regions are closed")

@@ -18,6 +18,7 @@ from glowviz.compiler.program import (
 )
 from glowviz.compiler.types import Type, TypeProblem
 from glowviz.compiler.verify.graphs import VerifyProblem
+from glowviz.compiler.verify.nested import misfit
 
 
 def verify_program(program: Program, since: Program | None = None) -> None:
@@ -28,7 +29,8 @@ def verify_program(program: Program, since: Program | None = None) -> None:
     base, begins at a whole element, and its base is a buffer. Views of views end at memory. A statement names
     declared buffers. Only activations and scratch are allocated, each once, and each is deallocated once, after its
     alloc. A view is declared once, while its base lives and after its base is. An instruction touches only living
-    buffers. A result has the element type and shape that the op infers from its operands. Weights are never written.
+    buffers. A result has the element type and shape that the op infers from its operands. Nested programs are well
+    formed, take what their instruction has for them and give a value for each result. Weights are never written.
     Inputs are never written but for their halo. What is read was written before. Scratch is neither operand nor
     result. No two results share memory. A result shares memory with an operand only where the op may work in place,
     and then exactly. A buffer with a halo is filled, with zeros, before a padded read, and its halo covers the
@@ -187,6 +189,13 @@ class _Walk:
         """Results are as the op infers them; asked once for an instruction on the same buffers."""
         buffers = self.program.buffers
         if id(instr) in self.settled and all(self.old.get(n) is buffers[n] for n in instr.touched):
+            return
+        if instr.regions:
+            for nested in instr.regions:
+                verify_program(nested)
+            told = misfit(instr, self.program)
+            if told:
+                raise VerifyProblem(told, self.where, "nested programs that fit operands and results")
             return
         types = [buffers[n].type for n in instr.touched]
         if instr.name == "opaque" or not all(t.static for t in types):

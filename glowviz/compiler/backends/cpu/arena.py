@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from glowviz.compiler.backends.cpu.nested import Window
 from glowviz.compiler.interpreter.contents import Content
 from glowviz.compiler.interpreter.memory import Memory
 from glowviz.compiler.program import Buffer, MemoryPlan, Program
@@ -41,10 +42,11 @@ class Region:
 class Arenas(Memory):
     """The arenas of one executable: weights, state and activations as planned, and io for inputs and outputs.
 
+    Those of a nested program have the activations of the executable around it.
     What the plan does not place (small hand-made programs) is laid out here, one buffer behind the other.
     """
 
-    def __init__(self, program: Program, plan: MemoryPlan) -> None:
+    def __init__(self, program: Program, plan: MemoryPlan, activations: Window | None = None) -> None:
         self.program = program
         self._places: dict[str, tuple[str, int]] = {}
         self.held: dict[str, Content] = {}
@@ -52,7 +54,10 @@ class Arenas(Memory):
         for buffer in program.buffers.values():
             if buffer.base is None and not buffer.held:
                 self._place(buffer, plan, sizes)
-        self.regions = {arena: Region(size) for arena, size in sizes.items()}
+        self.regions: dict[str, Region | Window] = {}
+        for arena, size in sizes.items():
+            shared = activations if arena == "activations" else None
+            self.regions[arena] = Region(size) if shared is None else shared
         self._views: dict[str, np.ndarray] = {}
         self._fill()
 

@@ -11,6 +11,7 @@ from glowviz.compiler.backends.base import why_held
 from glowviz.compiler.backends.cpu import kernels
 from glowviz.compiler.backends.cpu.executable import Binding, CpuExecutable
 from glowviz.compiler.backends.cpu.kernels.elementwise import elementwise, is_elementwise
+from glowviz.compiler.backends.cpu.nested import Window
 from glowviz.compiler.backends.cpu.objects import ObjectCache
 from glowviz.compiler.backends.cpu.pool import CHUNKS
 from glowviz.compiler.backends.cpu.registry import KernelCode, lower
@@ -33,14 +34,22 @@ def build(
 ) -> CpuExecutable:
     """Emit, compile (or find in the cache) and load the code of a program."""
     load_kernels()
-    objects = objects or ObjectCache()
+    return _executable(program, plan, target, threads, objects or ObjectCache())
+
+
+def _executable(
+    program: Program, plan: MemoryPlan, target: Target, threads: int, objects: ObjectCache,
+    activations: Window | None = None,
+) -> CpuExecutable:
+    """The executable of a program; of a nested one with the activations that are its."""
     names = _Names()
     bindings = [_bind(instr, program, target, threads, names) for instr in program.instructions]
     texts = {b.symbol: b.text for b in bindings if b.code is not None}
     compiled = {symbol: objects.object_of(text, target) for symbol, text in texts.items()}
     if objects.misses:
         objects.prune()
-    return CpuExecutable(program, plan, target, bindings, compiled, threads, objects)
+    nested = partial(_executable, target=target, threads=1, objects=objects)
+    return CpuExecutable(program, plan, target, bindings, compiled, threads, objects, nested, activations)
 
 
 class _Names:
@@ -61,6 +70,8 @@ class _Names:
 
 
 def _bind(instr: Instr, program: Program, target: Target, threads: int, names: _Names) -> Binding:
+    if instr.regions:
+        return Binding(instr, why="the runtime counts and copies between runs of its nested programs")
     if program.touches_held(instr):
         return Binding(instr, why=why_held(instr, program))
     lowering = elementwise if is_elementwise(instr.op) else partial(lower, instr.name)

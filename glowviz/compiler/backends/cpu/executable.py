@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from glowviz.compiler.backends.cpu.arena import Arenas, Region
 from glowviz.compiler.backends.cpu.bundle import save_bundle
 from glowviz.compiler.backends.cpu.elf import code_bytes
 from glowviz.compiler.backends.cpu.kernels.draft import STATUS
+from glowviz.compiler.backends.cpu.nested import NestedBody, Window
 from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
 from glowviz.compiler.backends.cpu.peak import measured_peak
 from glowviz.compiler.backends.cpu.pool import Pool, Step
@@ -24,6 +25,7 @@ from glowviz.compiler.backends.cpu.timing import Timer
 from glowviz.compiler.backends.inputs import check_inputs, noise
 from glowviz.compiler.backends.memory_use import peak_bytes
 from glowviz.compiler.interpreter import RunProblem, evaluate
+from glowviz.compiler.interpreter.control import drive
 from glowviz.compiler.interpreter.machine import Watch
 from glowviz.compiler.program import Instr, MemoryPlan, Program
 from glowviz.compiler.target import Span, Target
@@ -59,10 +61,13 @@ class CpuExecutable:
         objects: Mapping[str, bytes],
         threads: int,
         cache: ObjectCache,
+        nested: Callable[..., CpuExecutable] | None = None,
+        activations: Window | None = None,
     ) -> None:
         self.program, self.plan, self.target, self.threads = program, plan, target, threads
         self.bindings, self.objects, self._cache = tuple(bindings), dict(objects), cache
-        self.memory = Arenas(program, plan)
+        self.memory = Arenas(program, plan, activations)
+        self._nested = {id(i): self._bodies(i, nested) for i in program.instructions if i.regions and nested}
         self._library = Library(self.objects.values(), self.objects)
         self._status = np.zeros(len(self.bindings) + 1, np.int64)
         self._scratch = Region(threads * max((b.code.scratch for b in self.bindings if b.code), default=0))
@@ -89,6 +94,11 @@ class CpuExecutable:
         found = [status if name == STATUS else self.memory.address(name) for name in code.operands]
         return [*found, self._scratch.address] if code.scratch else found
 
+    def _bodies(self, instr: Instr, nested: Callable[..., CpuExecutable]) -> list[NestedBody]:
+        window = Window(self.memory.bytes_of(instr.scratch[-1]))
+        pairs = zip(instr.regions, self.plan.nested[instr.value], strict=True)
+        return [NestedBody(nested(program, plan, activations=window)) for program, plan in pairs]
+
     # running -----------------------------------------------------------------------------------
 
     def run(self, inputs: Mapping[str, Any], watch: Watch | None = None) -> dict[str, np.ndarray]:
@@ -113,7 +123,7 @@ class CpuExecutable:
                 self.pool.run(segment.first, segment.last)
                 done = segment.last
                 if segment.host is not None:
-                    host_call(self.memory, segment.host)
+                    self.call(segment.host)
                 if watch is not None:
                     shown = dict.fromkeys(segment.end.outs)
                     watch(segment.end, {name: self.memory.load(name) for name in shown})
@@ -121,6 +131,21 @@ class CpuExecutable:
             self.pool.run(done, self.pool.count)  # what broke off still counts as a run for the threads
         if self._status.any():
             self._report_status()
+
+    def execute(self) -> None:
+        """All instructions, on the inputs that lie in the arena: a run of a nested program."""
+        self._execute(None)
+
+    def call(self, instr: Instr) -> None:
+        """An instruction without code of its own: nested programs, or numpy."""
+        bodies = self._nested.get(id(instr))
+        if bodies is None:
+            host_call(self.memory, instr)
+            return
+        operands = {name: self.memory.load(name) for name in instr.ins}
+        types = [self.program.buffers[name].type for name in instr.outs]
+        for name, content in zip(instr.outs, drive(instr.op, operands, bodies, types), strict=True):
+            self.memory.store(name, content)
 
     def _report_status(self) -> None:
         position = int(np.flatnonzero(self._status)[0])
@@ -148,18 +173,27 @@ class CpuExecutable:
         with self._lock:
             if arrays is not None or not self._has_inputs:
                 self._load(arrays if arrays is not None else noise(self.program))
-            return Timer(self.bindings, self.pool, self.memory).measure(runs)
+            return Timer(self.bindings, self.pool, self.memory, self.call).measure(runs)
 
     def listing(self) -> tuple[Listing, ...]:
         """LLVM IR, assembly (made when looked at), schedule and reason of every instruction."""
-        return tuple(self._listed(position, b) for position, b in enumerate(self.bindings))
+        return tuple(made._listed(position, b) for position, (made, b) in enumerate(self.numbered()))
+
+    def numbered(self) -> list[tuple[CpuExecutable, Binding]]:
+        """All bindings with their executables, in the order of `Program.numbered`."""
+        found: list[tuple[CpuExecutable, Binding]] = [(self, binding) for binding in self.bindings]
+        for made, binding in found:  # it grows while we look, as the program's numbers do
+            for body in made._nested.get(id(binding.instr), ()):
+                found += [(body.executable, inner) for inner in body.executable.bindings]
+        return found
 
     def _listed(self, position: int, b: Binding) -> Listing:
         name, value = b.instr.name, b.instr.value or b.instr.outs[0]
         if b.code is None:
             lacking = f"the CPU backend has no kernel for {name} on these operands; the interpreter runs it"
-            why = f"host call: {b.why or lacking}"
-            return Listing(position, name, value, native=False, schedule=dict(b.instr.schedule), why=why)
+            nested = bool(b.instr.regions)
+            why = b.why if nested else f"host call: {b.why or lacking}"
+            return Listing(position, name, value, native=nested, schedule=dict(b.instr.schedule), why=why)
         assembly = partial(self._cache.assembly_of, b.text, self.target)
         schedule = dict(b.instr.schedule) | dict(b.code.schedule)
         tiles = b.code.split_tiles
@@ -175,8 +209,15 @@ class CpuExecutable:
         packed = sum(b.bytes for b in self.program.of_kind("weight") if b.base is None and b.type.order is not None)
         return MemoryAccount(
             sizes.get("weights", 0), packed, sizes.get("activations", 0), sizes.get("state", 0), sizes.get("io", 0),
-            self._scratch.size, sum(code_bytes(o) for o in self.objects.values()), peak_bytes(),
+            self._scratch.size, sum(code_bytes(o) for e in self._all() for o in e.objects.values()), peak_bytes(),
         )  # fmt: skip
+
+    def _all(self) -> list[CpuExecutable]:
+        """This executable and those nested in it."""
+        found: list[CpuExecutable] = [self]
+        for made in found:
+            found += [body.executable for bodies in made._nested.values() for body in bodies]
+        return found
 
     def save(self, path: Path | str) -> Path:
         """An ahead-of-time bundle: objects with one entry function, weights, and a description in JSON."""

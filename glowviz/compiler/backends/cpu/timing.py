@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from glowviz.compiler.backends.cpu.arena import Arenas
     from glowviz.compiler.backends.cpu.executable import Binding
     from glowviz.compiler.backends.cpu.pool import Pool
+    from glowviz.compiler.program import Instr
 
 CALIBRATION = 5_000_000  # ns over which clock ticks are compared with nanoseconds, at least
 State = dict[str, np.ndarray]
@@ -22,8 +23,10 @@ State = dict[str, np.ndarray]
 class Timer:
     """Runs a loaded executable again and again on the inputs that lie in its arena."""
 
-    def __init__(self, bindings: Sequence[Binding], pool: Pool, memory: Arenas) -> None:
-        self.bindings, self.pool, self.memory = bindings, pool, memory
+    def __init__(
+        self, bindings: Sequence[Binding], pool: Pool, memory: Arenas, call: Callable[[Instr], None]
+    ) -> None:
+        self.bindings, self.pool, self.memory, self.call = bindings, pool, memory, call
         self.natives = [p for p, b in enumerate(bindings) if b.code is not None]
 
     def measure(self, runs: int) -> tuple[Span, ...]:
@@ -51,8 +54,6 @@ class Timer:
         return tuple(sorted(spans, key=lambda s: (s.counters["run"], s.counters["position"], s.lane)))
 
     def _run_once(self, started: int) -> dict[int, tuple[float, float]]:
-        from glowviz.compiler.backends.cpu.executable import host_call  # they need each other
-
         step, hosts = 0, {}
         for position, binding in enumerate(self.bindings):
             if binding.code is not None:
@@ -61,7 +62,7 @@ class Timer:
             self.pool.run(step, native)
             step = native
             begin = time.perf_counter_ns()
-            host_call(self.memory, binding.instr)
+            self.call(binding.instr)
             hosts[position] = (float(begin - started), float(time.perf_counter_ns() - begin))
         self.pool.run(step, self.pool.count)
         return hosts
