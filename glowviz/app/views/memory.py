@@ -98,10 +98,12 @@ def _shrinks(recording: Recording, rows: list[dict[str, Any]], live: list[int], 
     lines += dict.fromkeys(sentence(f"{one['pass_name']} left {one['anchor']}: {one['reason']}") for one in refused[:3])
     steps = recording.passes()
     for before, after in pairwise(steps):
-        if before["level"] == after["level"] and before["peak"] and after["peak"] and before["peak"] != after["peak"]:
-            verb = "lowered" if after["peak"] < before["peak"] else "raised"
-            lines.append(f"{after['name']} (pass {after['snapshot']}) {verb} it from {byte_text(before['peak'])} "
-                         f"to {byte_text(after['peak'])}.")
+        if before["level"] != after["level"] or not before["peak"] or not after["peak"]:
+            continue
+        was, now = byte_text(before["peak"]), byte_text(after["peak"])
+        verb = "lowered" if after["peak"] < before["peak"] else "raised"
+        if was != now:
+            lines.append(f"{after['name']} (pass {after['snapshot']}) {verb} it from {was} to {now}.")
     off = dict.fromkeys(step["name"] for step in steps if step["status"] == "off")
     return lines + [f"{name} was switched off in this run; with it the peak may be smaller." for name in off]
 
