@@ -66,6 +66,25 @@ class Folding:
         return ()
 
 
+def differences(fold: Fold, nodes: Mapping[str, NodeVersion], most: int = 4) -> list[str]:
+    """What the equal blocks that a fold stands for do not share, one sentence a place; weights are not compared."""
+    blocks = [part.nodes() for part in fold.parts if isinstance(part, Fold)]
+    if fold.repeat < 2 or len({len(block) for block in blocks}) != 1:
+        return []
+    lines: list[str] = []
+    for row in zip(*blocks, strict=True):
+        here = [nodes[name] for name in row if name in nodes]
+        for what in ({n.types[0]: n for n in here if n.types}, {n.attributes: n for n in here}):
+            if len(what) > 1:
+                texts = [text.strip(" {}") or "none" for text in what]
+                more = f" and {len(texts) - 2} more" if len(texts) > 2 else ""
+                lines.append(f"{here[0].op} {here[0].label or here[0].name}: {texts[0]}, elsewhere {texts[1]}{more}.")
+    if not lines:
+        return ["They differ in their weights only."]
+    rest = [f"{len(lines) - most} more differences."] if len(lines) > most else []
+    return [*lines[:most], *rest]
+
+
 def plumbing(nodes: Sequence[NodeVersion], inputs: Iterable[str]) -> dict[str, str]:
     """Nodes beside the data path: what depends on no input (constants), what follows from shapes alone."""
     from_data: set[str] = set(inputs)

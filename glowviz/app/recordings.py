@@ -117,14 +117,14 @@ class RecordingReader:
     def life(self, snapshot: int, name: str) -> Payload:
         if not name.startswith("fold:"):
             return life_card.life(self.recording, snapshot, self._value(snapshot, name))
-        scene = self.scenes.scene(snapshot, None, "blocks", (), False)
-        boxes = scene["boxes"]
-        at = boxes["name"].index(name) if name in boxes["name"] else None
-        if at is None:
+        found = self.scenes.block(name, snapshot)
+        if found is None:
             return life_card.block("Block", [], 1, self.recording, snapshot)
-        members = scene["members"].get(str(at), [])
-        card = life_card.block(boxes["title"][at], members, boxes["repeat"][at], self.recording, snapshot)
-        return card | {"name": name}
+        fold, members, differences = found
+        last = min(snapshot, self.recording.last("graph") or 0)
+        card = life_card.block(fold.title, members, fold.repeat, self.recording, last)
+        lines = [{"text": text, "snapshot": None} for text in differences]
+        return card | {"name": name, "paragraphs": [*card["paragraphs"][:1], *lines, *card["paragraphs"][1:]]}
 
     def _value(self, snapshot: int, name: str) -> str:
         """Return the value that a box stands for: inputs and outputs have boxes of their own."""

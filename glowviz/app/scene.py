@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from glowviz.app.boxes import KINDS, Box, Picture
-from glowviz.app.folds import Fold, Folding, fold_blocks, fold_nothing, fold_scopes
+from glowviz.app.folds import Fold, Folding, differences, fold_blocks, fold_nothing, fold_scopes
 from glowviz.app.graph_boxes import graph_picture
 from glowviz.app.nesting import Drawing, draw
 from glowviz.app.program_boxes import Steps, program_picture, read_steps, together
@@ -75,14 +75,16 @@ class Scenes:
         inside = sum(len(folding.by_name[name].parts) for name in opened if name in folding.by_name)
         return len(folding.top) + inside > LARGE
 
-    def block(self, name: str, snapshot: int) -> tuple[Fold, list[str]] | None:
-        """A block of any folding by its name, with the names of what is inside it at a snapshot."""
+    def block(self, name: str, snapshot: int) -> tuple[Fold, list[str], list[str]] | None:
+        """A block of any folding by its name, the names of what is inside it at a snapshot, and in what the equal
+        blocks that it stands for differed when they were imported."""
         for fold in ("blocks", "scopes"):
             folding = self._folding(fold)
             found = folding.by_name.get(name)
             if found is not None:
                 nodes = self._nodes(min(snapshot, self.recording.last("graph") or 0)).values()
-                return found, [n.name for n in nodes if n.name not in folding.hidden and found in folding.path(n)]
+                inside = [n.name for n in nodes if n.name not in folding.hidden and found in folding.path(n)]
+                return found, inside, differences(found, self._nodes(0))
         return None
 
     def _name(self) -> str:

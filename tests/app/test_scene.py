@@ -1,5 +1,6 @@
 """Pictures of states: what survives stays, unfolded blocks get frames, programs show their instructions in order."""
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 import glowviz
-from glowviz.app.folds import fold_blocks, fold_scopes
+from glowviz.app.folds import Fold, differences, fold_blocks, fold_scopes
 from glowviz.app.scene import Scenes
 from glowviz.app.theme import CHANGES
 from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
@@ -228,3 +229,20 @@ def test_foldings_file_every_node_and_name_every_block(tmp_path: Path, recording
         for node in recording.nodes(0):
             if node.name in inside:
                 assert node.name in found.path(node)[-1].parts
+
+
+def test_a_repeated_block_says_in_what_its_copies_differ(tmp_path: Path) -> None:
+    kinds = ["Relu", "Sigmoid", "Tanh", "Abs"] * 12
+    lines = [f"  %v{i}: f32[1x16] = {kind}(%{f'v{i - 1}' if i else 'x'})" for i, kind in enumerate(kinds)]
+    text = "\n".join(["graph @same(%x: f32[1x16]) {", *lines, '  return "y"=%v47', "}"])
+    scenes = imported(text, tmp_path / "same.glowrec")
+    folding = fold_blocks(scenes.recording.nodes(0), ["x"])
+    nodes = {node.name: node for node in scenes.recording.nodes(0)}
+    one = Fold("fold:v0", "Steps", ["v0", "v1"])
+    other = Fold("fold:v4", "Steps", ["v4", "v5"])
+    assert folding.top
+    assert differences(Fold("both", "Steps", [one, other], repeat=2), nodes) == ["They differ in their weights only."]
+    nodes["v5"] = replace(nodes["v5"], types=("f32[1x32]",))
+    assert differences(Fold("both", "Steps", [one, other], repeat=2), nodes) == [
+        "Sigmoid v1: f32[1x16], elsewhere f32[1x32]."]
+    assert differences(one, nodes) == []
