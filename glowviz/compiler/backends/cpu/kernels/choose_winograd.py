@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -30,6 +31,7 @@ def choose(spec: WinogradSpec, target: Target) -> tuple[WinogradSchedule, str]:
     """The cheapest schedule by the model below, and the sentence that says why."""
     candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
     best, _, schedule = min(candidates, key=lambda c: c[:2])
+    schedule = replace(schedule, prefetch=spec.points * spec.depth * spec.result.channels * FLOAT > target.l2)
     share = 100 * spec.flops / 2 / target.vector_width / best
     how = "input transformed by an instruction of its own" if schedule.apart else "in one instruction"
     why = (

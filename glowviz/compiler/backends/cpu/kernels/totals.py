@@ -18,8 +18,9 @@ MOST = 8
 
 Without FMA a turn takes twice as long and rounds twice, so there blocks stay short.
 """
-LONG = 320
-"""Turns up to which one block holds the whole reduction."""
+LONG = 512
+"""Turns up to which one block holds the whole reduction; without FMA, which rounds half as often, fewer."""
+SHORT = 320
 LINE = 64  # bytes of a cache line: two workers never share one
 
 
@@ -41,7 +42,7 @@ def blocks_for(steps: int, turns: int, target: Target) -> Blocks | None:
 
     Where there is a choice, all blocks are equally long.
     """
-    if steps < 2 or steps * turns <= LONG:
+    if steps < 2 or steps * turns <= (LONG if target.has_fma else SHORT):
         return None
     wanted = max(1, round(BLOCK / turns), round(steps / MOST) if target.has_fma else 1)
     near = [n for n in range(-(-wanted // 2), wanted * 3 // 2 + 1) if steps % n == 0]
