@@ -7,6 +7,7 @@ from statistics import median
 from time import process_time
 from typing import Any
 
+import onnx
 import pytest
 
 import glowviz
@@ -14,6 +15,7 @@ from glowviz.app.folds import Fold, differences, fold_blocks, fold_scopes
 from glowviz.app.scene import Scenes
 from glowviz.app.theme import CHANGES
 from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
+from glowviz.compiler.importer import read_model
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.recording.writer import Recorder, Step
 from glowviz.compiler.text import parse_graph
@@ -246,3 +248,21 @@ def test_a_repeated_block_says_in_what_its_copies_differ(tmp_path: Path) -> None
     assert differences(Fold("both", "Steps", [one, other], repeat=2), nodes) == [
         "Sigmoid v1: f32[1x16], elsewhere f32[1x32]."]
     assert differences(one, nodes) == []
+
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+
+
+@pytest.mark.parametrize(("name", "constants", "width"), [
+    ("densenet121", False, 220), ("densenet121", True, 1522), ("inception_v2", False, 952),
+    ("inception_v2", True, 4850), ("inception_v1", False, 1196), ("inception_v1", True, 3255),
+])
+def test_drawings_are_about_as_narrow_as_the_best_engines(
+    name: str, constants: bool, width: int, tmp_path: Path
+) -> None:
+    """`width` is graphlay 0.3.1's for the same boxes, top to bottom, with gaps of 24 and 16 px."""
+    path = tmp_path / "light.glowrec"
+    recorder = Recorder(path, {"disabled": []})
+    recorder.step(Step("import", "Import", "graph"), graph=read_model(str(LIGHT / f"light_{name}.onnx"), None))
+    recorder.finish()
+    assert Scenes(Recording(path)).scene(0, None, "none", (), constants)["size"][0] <= 1.5 * width
