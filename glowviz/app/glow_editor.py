@@ -2,7 +2,6 @@
 
 import ast
 import re
-import runpy
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,6 +11,7 @@ from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
 from glowviz.app.theme import CHANGE_INDEX, family_index
 from glowviz.app.wording import shape_of
+from glowviz.compiler import loading
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.program import Program
 from glowviz.compiler.recording.records import Change
@@ -50,8 +50,7 @@ def run_passes(text: str, passes: list[str], load: Sequence[str] = ()) -> Payloa
     import glowviz.compiler.program_passes  # noqa: F401  # registers ops and passes
     from glowviz.compiler.text import TextProblem, print_graph, print_program
 
-    for path in load:
-        runpy.run_path(path)
+    loading.load(load)
     if len(text) > LONGEST:
         raise Problem("This text is too long to follow while typing.", expected=f"at most {LONGEST:,} characters",
                       remedy="Save it as a .glow file and open that.")

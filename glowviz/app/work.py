@@ -1,10 +1,10 @@
 """What the app's jobs do in their child processes: look at a model, compile it into a recording, time it."""
 
-import runpy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from glowviz.compiler import loading
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.rewrite import attempts_to
 from glowviz.jobs import report_place
@@ -66,8 +66,7 @@ def _shapes(options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def source(main: str, files: dict[str, str], options: dict[str, Any], load: Sequence[str]) -> Graph | str:
     """Return what the compiler reads, after loading the user's own files with ops and passes."""
-    for path in load:
-        runpy.run_path(path)
+    loading.load(load)
     return _source(main, files, _shapes(options))
 
 

@@ -79,7 +79,10 @@ def _model(one: argparse.ArgumentParser) -> None:
 
 
 def _load(one: argparse.ArgumentParser) -> None:
-    one.add_argument("--load", action="append", default=[], metavar="file.py", help="load ops and passes from a file")
+    one.add_argument("--load", action="append", default=[], metavar="file.py|module:function",
+                     help="run a file that declares ops and passes, or make a function Graph -> Graph a pass")
+    one.add_argument("--after", default="", metavar="PASS",
+                     help="where a function of --load runs (default: the last graph pass before lower)")
 
 
 def _serve(one: argparse.ArgumentParser) -> None:
@@ -120,6 +123,15 @@ def _bench(one: argparse.ArgumentParser) -> None:
     one.add_argument("--seconds", type=float, default=10.0, help="timing per engine and model")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape)
     one.add_argument("--json", action="store_true")
+
+
+def _tune(one: argparse.ArgumentParser) -> None:
+    one.add_argument("model", help="an .onnx or .glow file, or gallery:NAME")
+    one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape,
+                     help="bind the free dimensions of an input (may be given several times)")
+    one.add_argument("--target", default="cpu", help="a cpu target of `glowviz backends`")
+    one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
 def _validate(one: argparse.ArgumentParser) -> None:
@@ -167,6 +179,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {
     "run": (_run, commands.run_model),
     "opt": (_opt, text_filter.opt),
     "bench": (_bench, commands.bench),
+    "tune": (_tune, commands.tune),
     "validate": (_validate, checks.validate),
     "bisect": (_bisect, checks.bisect),
     "diff": (_diff, checks.diff),

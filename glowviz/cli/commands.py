@@ -19,7 +19,7 @@ from glowviz.cli.sources import (
     clear,
     compile_options,
     model_path,
-    readable,
+    progress,
     shapes_of,
     source,
     writable,
@@ -34,11 +34,12 @@ def serve(options: argparse.Namespace) -> int:
     if options.model is not None and not options.model.startswith(GALLERY) and not Path(options.model).is_file():
         raise Problem(f"{options.model} is not there", "glowviz MODEL", "an .onnx, .glow or .glowrec file",
                       "Check the path, or open the gallery with `glowviz` alone")
-    for path in options.load:
-        readable(path, "--load")
+    from glowviz.compiler.loading import settled
+
     return serve_app(
         model=options.model, shapes=dict(options.shape), host=options.host, port=options.port,
-        browser=not options.no_browser, load=options.load, cluster=options.cluster,
+        browser=not options.no_browser, cluster=options.cluster,
+        load=[settled(one, options.after) for one in options.load],
     )  # fmt: skip
 
 
@@ -134,4 +135,20 @@ def bench(options: argparse.Namespace) -> int:
     models = [model_path(model) for model in options.models]
     report = compare(models, engines, options.threads, options.seconds, dict(options.shape))
     print(report.json() if options.json else report.text())
+    return 0
+
+
+def tune(options: argparse.Namespace) -> int:
+    """Try a few schedules for every heavy kernel, keep the fastest in the cache, and print what was tried."""
+    from glowviz.bench.tune import tune as tune_model
+
+    found = tune_model(source(options.model), shapes=shapes_of(options), target=options.target,
+                       threads=options.threads, progress=progress(options))
+    clear(options)
+    print("\n".join(tried.text() for tried in found))
+    changed = [tried for tried in found if tried.best]
+    before = sum(tried.times[0] for tried in found)
+    after = sum(tried.times[tried.best] for tried in found)
+    print(f"{len(changed)} of {len(found)} kernels have a faster schedule: "
+          f"{before / 1e3:.2f} ms -> {after / 1e3:.2f} ms")
     return 0

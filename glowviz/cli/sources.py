@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -23,8 +22,8 @@ GALLERY = "gallery:"
 
 
 def compile_options(options: argparse.Namespace) -> dict[str, Any]:
-    """The keyword arguments of `glowviz.compile` that the shared options say; files of --load are loaded."""
-    load(options.load)
+    """The keyword arguments of `glowviz.compile` that the shared options say; what --load names is loaded."""
+    load(options)
     per_pass: dict[str, dict[str, Any]] = {}
     for name, key, value in options.option:
         per_pass.setdefault(name, {})[key] = value
@@ -54,21 +53,12 @@ def clear(options: argparse.Namespace) -> None:
     progress(options)("")
 
 
-def load(paths: list[str]) -> None:
-    """Run files that add ops, passes or rules; each is a module of its own for as long as the process lives."""
-    import glowviz.compiler.pipeline  # noqa: F401  # what such a file adds stands beside what there is
+def load(options: argparse.Namespace) -> None:
+    """Run what --load names: files that add ops, passes or rules, and functions, which become passes."""
+    import glowviz.compiler.pipeline  # noqa: F401  # what is loaded stands beside what there is
+    from glowviz.compiler.loading import load as load_all
 
-    for number, path in enumerate(paths):
-        spec = importlib.util.spec_from_file_location(f"glowviz_loaded_{number}", readable(path, "--load"))
-        if spec is None or spec.loader is None:
-            raise Problem(f"{path} is no Python file", "--load", "a file whose name ends in .py")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        try:
-            spec.loader.exec_module(module)
-        except Exception as fault:
-            raise Problem(f"{path} cannot be loaded: {type(fault).__name__}: {fault}", "--load",
-                          "a Python file that runs", f"See it alone: python {path}") from fault
+    load_all(options.load, options.after)
 
 
 def card_of(path: str) -> Card | None:

@@ -24,7 +24,7 @@ def opt(options: argparse.Namespace) -> int:
     from glowviz.compiler.text import keep, text_of
     from glowviz.compiler.verify import verify_graph, verify_program
 
-    load(options.load)
+    load(options)
     chosen = pass_list(options.passes)
     backend = backend_named(options.target)
     backend.passes("program")  # a backend registers its own passes when they are asked for

@@ -24,7 +24,7 @@ from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
-from glowviz.compiler.rewrite import PASSES, PassProblem
+from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
 from glowviz.compiler.verify import verify_plan
 
@@ -67,9 +67,9 @@ Order = Mapping[str, Iterable[str]]
 
 
 def arranged(order: Order | None) -> tuple[Stage, ...]:
-    """The stages of graph passes; PassProblem for an order that cannot be, with the reason."""
+    """The stages of graph passes, loaded ones included; PassProblem for an order that cannot be, with the reason."""
     if order is None:
-        return GRAPH_STAGES
+        return with_loaded(GRAPH_STAGES)
     stages = tuple(Stage(name, tuple(passes)) for name, passes in order.items())
     names = [name for stage in stages for name in stage.passes]
     for name in names:
@@ -83,7 +83,30 @@ def arranged(order: Order | None) -> tuple[Stage, ...]:
     missing = [one.name for one in PASSES.values() if one.required and one.level != "program" and one.name not in names]
     if missing:
         raise PassProblem(f"the order leaves out {missing[0]}, which later passes rely on")
+    return with_loaded(stages)
+
+
+def with_loaded(stages: tuple[Stage, ...], on_programs: bool = False) -> tuple[Stage, ...]:
+    """The stages with the passes that have a place (`Pass.after`) and that no stage names."""
+    named = {name for stage in stages for name in stage.passes}
+    for one in PASSES.values():
+        if one.after is not None and one.name not in named and (one.level == "program") == on_programs:
+            stages = _placed(stages, one)
     return stages
+
+
+def _placed(stages: tuple[Stage, ...], one: Pass) -> tuple[Stage, ...]:
+    """The stages with one pass more: where its `after` runs first, behind those that stand there already."""
+    flat = [(stage.name, name) for stage in stages for name in stage.passes]
+    names = [name for _, name in flat]
+    if one.after and one.after not in names:
+        known = ", ".join(dict.fromkeys(names))
+        raise PassProblem(f"{one.name} is to run after {one.after!r}, which is none of: {known}")
+    at = names.index(one.after) + 1 if one.after else names.index("lower") if "lower" in names else len(names)
+    while one.after and at < len(names) and PASSES[names[at]].after == one.after:
+        at += 1
+    flat.insert(at, (flat[at - 1][0], one.name))
+    return tuple(Stage(s.name, tuple(name for stage, name in flat if stage == s.name)) for s in stages)
 
 
 def pipeline_passes() -> tuple[str, ...]:
@@ -209,7 +232,7 @@ def optimize(graph: Graph, ledger: Ledger, backend: Backend, stages: tuple[Stage
 def lower_to_program(graph: Graph, ledger: Ledger, backend: Backend) -> tuple[Program, MemoryPlan]:
     """Graph -> Program -> addresses: everything that needs memory is decided before plan_memory."""
     program = ledger.perform("irgen", "Program", "program", lambda: _irgen(graph, backend), "Graph -> Program")
-    for stage in PROGRAM_STAGES:
+    for stage in with_loaded(PROGRAM_STAGES, on_programs=True):
         for name in stage.passes:
             program = ledger.run(name, stage.name, program)
     for one in backend.passes("program"):

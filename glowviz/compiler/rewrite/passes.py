@@ -45,6 +45,9 @@ class Pass:
     wants_target: bool = False
     enters_bodies: bool = False
     """It is a graph pass and does to the body of every If, Loop and Scan what it does to the graph."""
+    after: str | None = None
+    """The pass behind which it runs where the pipeline does not name it: "" = the last one before lower (for programs:
+    the last one), None = nowhere."""
 
     def run(self, ir: Any, target: Target | None = None, **options: Any) -> tuple[Any, PassLog]:
         """The next IR and everything that was recorded on the way."""
