@@ -190,17 +190,22 @@ def fmod(m: Math, x: Value, y: Value) -> Value:
     goal = _exponent(m, bottom)
     with em.repeat([left, em.constant(True, "i1")]) as loop:
         rest = loop.carry[0]
-        apart = _exponent(m, rest) - goal
-        part = bottom * _power_of_two(m, em.select((apart > 0) & (apart < 1000), apart, _bounded(m, apart)))
-        part = m.where(part > rest, part * 0.5, part)
+        # the largest bottom · 2^k that is not above the rest
+        part = _scaled(m, bottom, _exponent(m, rest) - goal - 1)
+        part = m.where(part + part <= rest, part + part, part)
         rest = m.where((rest >= bottom) & (bottom < m.inf), rest - part, rest)
         loop.next = [rest, em.any((rest >= bottom) & (bottom < m.inf))]
     result = em.intrinsic("copysign", loop.results[0], x)
     return m.where(bad, x.match(m.nan), result)
 
 
-def _bounded(m: Math, apart: Value) -> Value:
-    return m.emitter.select(apart > 0, apart.match(1000), apart.match(0))
+def _scaled(m: Math, size: Value, power: Value) -> Value:
+    """size · 2^power for a power up to 2400, exact; 2^0 where it is negative."""
+    em = m.emitter
+    for _ in range(3):
+        step = em.select(power < 0, power.match(0), em.select(power > 800, power.match(800), power))
+        size, power = size * _power_of_two(m, step), power - step
+    return size
 
 
 def _exponent(m: Math, size: Value) -> Value:
