@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from glowviz.compiler.backends.cpu.choose_algorithms import algorithms
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.planner import PLANNERS, plan_of
+from glowviz.compiler.backends.cpu.tuned import fitting, key_of, load_tuned
 from glowviz.compiler.ops import Fused
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.problem import Problem
@@ -18,37 +20,58 @@ from glowviz.compiler.target import Target
 
 
 @program_pass(required=True)
-def choose_schedules(program: Program, target: Target, *, winograd: str = "auto") -> Program:
+def choose_schedules(
+    program: Program, target: Target, *, winograd: str = "auto", tuned: bool = True,
+    schedules: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Program:  # fmt: skip
     """conv …  ->  conv … {algorithm, tile, order of tasks, why}, by a count of cycles for this machine
 
     Convolutions of stride 1 may be done by Winograd's tiles, which have fewer multiplications and larger rounding
-    errors: "auto" takes them where they pay and the estimated errors of all layers stay small; "off" never.
+    errors: "auto" takes them where they pay and the estimated errors of all layers stay small; "off" never. With
+    `tuned`, what `glowviz tune` found to be faster is taken instead; `schedules` gives some by hand, by value.
     """
     if winograd not in ("auto", "off"):
         raise Problem(
-            f"winograd={winograd!r} is not known",
-            "option winograd of pass choose_schedules",
-            "'auto' or 'off'",
+            f"winograd={winograd!r} is not known", "option winograd of pass choose_schedules", "'auto' or 'off'",
             "Leave the option away for the default, 'auto'",
         )
-    tiled = algorithms(program, target) if winograd == "auto" else {}
-    return program.evolve(body=tuple(_scheduled(s, program, target, tiled) for s in program.body))
+    chooser = _Chooser(
+        program, target, algorithms(program, target) if winograd == "auto" else {}, load_tuned() if tuned else {},
+        schedules or {},
+    )  # fmt: skip
+    return program.evolve(body=tuple(chooser.scheduled(s) for s in program.body))
 
 
-def _scheduled(
-    statement: Statement, program: Program, target: Target, tiled: Mapping[str, dict[str, Any]]
-) -> Statement:
-    if not isinstance(statement, Instr) or not is_heavy(statement) or statement.schedule:
-        return statement
-    log().tried += 1
-    name = statement.value or statement.outs[0]
-    try:
-        schedule = tiled.get(name) or plan_of(statement, program, target).choose(target)
-    except Unsupported as reason:
-        log().refuse(Refusal("choose_schedule", name, "keep", str(reason)), type(reason).__name__)
-        return statement
-    log().change(Change("choose_schedule", name, schedule["why"], changed=(name,)))
-    return statement.evolve(schedule=schedule)
+@dataclass(frozen=True)
+class _Chooser:
+    program: Program
+    target: Target
+    tiled: Mapping[str, dict[str, Any]]
+    tuned: Mapping[str, dict[str, Any]]
+    given: Mapping[str, Mapping[str, Any]]
+
+    def scheduled(self, statement: Statement) -> Statement:
+        """The statement with its schedule."""
+        if not isinstance(statement, Instr) or not is_heavy(statement) or statement.schedule:
+            return statement
+        log().tried += 1
+        name = statement.value or statement.outs[0]
+        try:
+            schedule = self._chosen(statement, name)
+        except Unsupported as reason:
+            log().refuse(Refusal("choose_schedule", name, "keep", str(reason)), type(reason).__name__)
+            return statement
+        why = str(schedule.get("why", "set by hand"))
+        log().change(Change("choose_schedule", name, why, changed=(name,)))
+        return statement.evolve(schedule=schedule)
+
+    def _chosen(self, instr: Instr, name: str) -> dict[str, Any]:
+        plan = plan_of(instr, self.program, self.target)
+        if name in self.given:
+            return dict(self.given[name])
+        tiled = self.tiled.get(name)
+        kept = fitting(self.tuned.get(key_of(plan, self.target)), tiled) if self.tuned else None
+        return kept or tiled or plan.choose(self.target)
 
 
 def is_heavy(instr: Instr) -> bool:

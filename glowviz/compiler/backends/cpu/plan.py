@@ -57,7 +57,10 @@ class Plan:
 
     def choose(self, target: Target) -> dict[str, Any]:
         """The default schedule as JSON data: algorithm, its parameters, and why."""
-        schedule, why = self._default(target)
+        return self.written(*self._default(target))
+
+    def written(self, schedule: Any, why: str) -> dict[str, Any]:
+        """A schedule as it stands in an instruction."""
         return {"algorithm": self.family.algorithm, **asdict(schedule), "why": why}
 
     def _default(self, target: Target) -> tuple[Any, str]:

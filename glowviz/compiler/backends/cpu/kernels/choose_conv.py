@@ -28,8 +28,7 @@ BODY = 0.004  # relative price of each further body: code to compile and to fetc
 @lru_cache(maxsize=1024)
 def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
     """The cheapest schedule by the model below, and the sentence that says why."""
-    work = {v: _panel_work(spec, v) for v in range(1, min(4, spec.result.blocks) + 1)}
-    candidates = [(cost(spec, s, work[s.vectors], target), n, s) for n, s in enumerate(_candidates(spec, target))]
+    candidates = _costs(spec, target)
     best, _, schedule = min(candidates, key=lambda c: c[:2])
     least = spec.flops / 2 / target.vector_width  # one vector FMA a cycle, and nothing else
     shape = f"{schedule.rows}x{schedule.columns} pixels x {schedule.vectors * target.vector_width} channels"
@@ -38,6 +37,16 @@ def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
         f"best of {len(candidates)}; {schedule.outer} outermost"
     )
     return schedule, why
+
+
+def ranked(spec: ConvSpec, target: Target, most: int) -> list[ConvSchedule]:
+    """The cheapest schedules, the default first."""
+    return [schedule for _, _, schedule in sorted(_costs(spec, target), key=lambda c: c[:2])[:most]]
+
+
+def _costs(spec: ConvSpec, target: Target) -> list[tuple[float, int, ConvSchedule]]:
+    work = {v: _panel_work(spec, v) for v in range(1, min(4, spec.result.blocks) + 1)}
+    return [(cost(spec, s, work[s.vectors], target), n, s) for n, s in enumerate(_candidates(spec, target))]
 
 
 def expected(spec: ConvSpec, target: Target) -> float:

@@ -18,13 +18,22 @@ FAR_ROW = 2048  # bytes between rows of B from which every row costs a new page 
 
 def choose(spec: GemmSpec, target: Target) -> tuple[GemmSchedule, str]:
     """The cheapest schedule by the model, and the sentence that says why."""
-    candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
+    candidates = _costs(spec, target)
     best, _, schedule = min(candidates, key=lambda c: c[:2])
-    schedule = replace(schedule, prefetch=asks_ahead(spec, schedule, target))
     share = 100 * spec.flops / 2 / target.vector_width / best
     tile = f"tile {schedule.rows}x{schedule.vectors * target.vector_width}"
     how = "panels of B copied to scratch" if schedule.copy else f"{schedule.outer} outermost"
     return schedule, f"{tile}: the model expects {share:.0f} % of the FMA rate, best of {len(candidates)}; {how}"
+
+
+def ranked(spec: GemmSpec, target: Target, most: int) -> list[GemmSchedule]:
+    """The cheapest schedules, the default first."""
+    return [schedule for _, _, schedule in sorted(_costs(spec, target), key=lambda c: c[:2])[:most]]
+
+
+def _costs(spec: GemmSpec, target: Target) -> list[tuple[float, int, GemmSchedule]]:
+    found = [replace(s, prefetch=asks_ahead(spec, s, target)) for s in _candidates(spec, target)]
+    return [(cost(spec, s, target), n, s) for n, s in enumerate(found)]
 
 
 def asks_ahead(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> bool:

@@ -29,9 +29,8 @@ SAMPLES, FEATURES = 16, 8  # tiles and output channels that an error is estimate
 @lru_cache(maxsize=512)
 def choose(spec: WinogradSpec, target: Target) -> tuple[WinogradSchedule, str]:
     """The cheapest schedule by the model below, and the sentence that says why."""
-    candidates = [(cost(spec, s, target), n, s) for n, s in enumerate(_candidates(spec, target))]
+    candidates = _costs(spec, target)
     best, _, schedule = min(candidates, key=lambda c: c[:2])
-    schedule = replace(schedule, prefetch=spec.points * spec.depth * spec.result.channels * FLOAT > target.l2)
     share = 100 * spec.flops / 2 / target.vector_width / best
     how = "input transformed by an instruction of its own" if schedule.apart else "in one instruction"
     why = (
@@ -39,6 +38,17 @@ def choose(spec: WinogradSpec, target: Target) -> tuple[WinogradSchedule, str]:
         f"the model expects {share:.0f} % of the FMA rate of direct convolution, best of {len(candidates)}; {how}"
     )
     return schedule, why
+
+
+def ranked(spec: WinogradSpec, target: Target, most: int) -> list[WinogradSchedule]:
+    """The cheapest schedules, the default first."""
+    return [schedule for _, _, schedule in sorted(_costs(spec, target), key=lambda c: c[:2])[:most]]
+
+
+def _costs(spec: WinogradSpec, target: Target) -> list[tuple[float, int, WinogradSchedule]]:
+    ahead = spec.points * spec.depth * spec.result.channels * FLOAT > target.l2
+    found = [replace(s, prefetch=ahead) for s in _candidates(spec, target)]
+    return [(cost(spec, s, target), n, s) for n, s in enumerate(found)]
 
 
 def cost(spec: WinogradSpec, schedule: WinogradSchedule, target: Target) -> float:
