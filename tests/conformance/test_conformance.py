@@ -65,7 +65,7 @@ def test_the_document_names_what_fails() -> None:
     assert len(re.findall(r"^- node/", text, re.MULTILINE)) == cases - passed
 
 
-@pytest.mark.parametrize("found,wanted,told", [
+@pytest.mark.parametrize(("found", "wanted", "told"), [
     ([1, 2], (1, 2), ""),
     (None, None, ""),
     (None, 1, "None, not 1"),
