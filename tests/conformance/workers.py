@@ -75,9 +75,10 @@ class Worker:
         if line:
             row = json.loads(line)
             return Outcome(**{k: tuple(v) if isinstance(v, list) else v for k, v in row.items()})
-        alive = process.poll() is None
+        if line is not None:
+            process.wait()
         self.end()
-        told = f"more than {LIMIT:.0f} s" if alive else f"the process died ({process.returncode})"
+        told = f"more than {LIMIT:.0f} s" if line is None else f"the process died ({process.returncode})"
         return Outcome(case, suite, target, "failed", told)
 
     def end(self) -> None:
@@ -95,11 +96,12 @@ def _started() -> subprocess.Popen[str]:
     )
 
 
-def _line(process: subprocess.Popen[str]) -> str:
+def _line(process: subprocess.Popen[str]) -> str | None:
+    """The answer; empty where the process has ended, None where it takes too long."""
     assert process.stdout is not None
     with selectors.DefaultSelector() as selector:
         selector.register(process.stdout, selectors.EVENT_READ)
-        return process.stdout.readline() if selector.select(LIMIT) else ""
+        return process.stdout.readline() if selector.select(LIMIT) else None
 
 
 def main() -> None:
