@@ -30,6 +30,7 @@ from glowviz.compiler.ops import (
     fuse_nodes,
 )
 from glowviz.compiler.ops.base import Case
+from glowviz.compiler.ops.branches import Unfit
 from glowviz.compiler.ops.trial import as_graph, samples_of
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Halo, Instr, MemoryPlan, Placement, Program, PublicOutput
 from glowviz.compiler.types import Order, Type, channel_blocked, channels_last, of_array
@@ -208,7 +209,7 @@ def test_a_type_that_lies_is_caught(rng: np.random.Generator) -> None:
 def _program_cases() -> list[object]:
     found = []
     for name, kind in OPS.items():
-        if kind in (Opaque, FillHalo, NonZero):
+        if kind in (Opaque, FillHalo, NonZero, Unfit):
             continue
         found += [pytest.param(kind, case, id=f"{name}-{i}") for i, case in enumerate(samples_of(kind))]
     return found

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from onnx import GraphProto
 
-from glowviz.compiler.graph import Region
+from glowviz.compiler.graph import Constant, Region, constant
 from glowviz.compiler.importer.order import captured
+from glowviz.compiler.importer.problem import UnfitProblem
 from glowviz.compiler.importer.scope import Scope
 from glowviz.compiler.importer.site import Site
 from glowviz.compiler.ops.base import Op
-from glowviz.compiler.ops.control import If, Loop, Scan
+from glowviz.compiler.ops.branches import If, unfit
+from glowviz.compiler.ops.control import Loop, Scan
 
 Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 
@@ -19,15 +22,35 @@ Body = Callable[[GraphProto, Site, tuple[tuple[str, str], ...]], Region]
 def controlled(site: Site, scope: Scope, body: Body) -> Op:
     """The op of a node that has bodies."""
     outside = {n: v for n in captured(site.node) if (v := scope.value(n, site.sketch, site.where)) is not None}
-    pairs = tuple(outside.items())
-    names = ("then_branch", "else_branch") if site.kind == "If" else ("body",)
-    regions = [body(_graph(site, name), site, pairs) for name in names]
-    taken = tuple(outside.values())
+    pairs, taken = tuple(outside.items()), tuple(outside.values())
     if site.kind == "If":
-        return If(site.need(0), taken, *regions)
-    if site.kind == "Loop":
-        return _loop(site, taken, regions[0])
-    return _scan(site, taken, regions[0])
+        op: Any = If(site.need(0), taken, *_branches(site, body, pairs))
+    else:
+        region = body(_graph(site, "body"), site, pairs)
+        op = _loop(site, taken, region) if site.kind == "Loop" else _scan(site, taken, region)
+    return op.with_constants({v: c for v in taken if (c := _constant(site, v)) is not None})
+
+
+def _constant(site: Site, value: str) -> Constant | None:
+    """What a body takes from outside, where its content is known."""
+    if value in site.sketch.constants:
+        return site.sketch.constants[value]
+    array = site.sketch.known(value)
+    return None if array is None else constant(value, array)
+
+
+def _branches(site: Site, body: Body, pairs: tuple[tuple[str, str], ...]) -> list[Region]:
+    """Both branches; one that does not fit these shapes is refused only when a run takes it."""
+    regions: list[Region | UnfitProblem] = []
+    for name in ("then_branch", "else_branch"):
+        try:
+            regions.append(body(_graph(site, name), site, pairs))
+        except UnfitProblem as problem:
+            regions.append(problem)
+    fits = [r for r in regions if isinstance(r, Region)]
+    if not fits:
+        raise next(r for r in regions if isinstance(r, UnfitProblem))
+    return [r if isinstance(r, Region) else unfit(fits[0], str(r)) for r in regions]
 
 
 def _graph(site: Site, name: str) -> GraphProto:

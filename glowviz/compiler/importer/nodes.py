@@ -27,7 +27,7 @@ from glowviz.compiler.importer.hints import fits_onnx
 from glowviz.compiler.importer.limits import LIMITS, NEWEST, FunctionKey, call_key, check_node, plain_domain
 from glowviz.compiler.importer.opaque import opaque
 from glowviz.compiler.importer.order import captured
-from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem
+from glowviz.compiler.importer.problem import RE_EXPORT, ImportProblem, UnfitProblem
 from glowviz.compiler.importer.quirks import QUIRKS
 from glowviz.compiler.importer.scope import Scope
 from glowviz.compiler.importer.site import NotTaken, Site, place
@@ -101,7 +101,7 @@ class Nodes:
         except Misfit as problem:
             if not (self.sketch.unsupported(problem.op) and fits_onnx(site)):
                 told_types = ", ".join(str(site.type(v)) if v else "nothing" for v in site.operands)
-                raise ImportProblem(
+                raise UnfitProblem(
                     f"{site.kind} does not fit its operands: {problem}", site.where,
                     f"other operands than {told_types or 'none'}", RE_EXPORT,
                 ) from None

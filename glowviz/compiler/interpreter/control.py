@@ -9,7 +9,8 @@ import numpy as np
 
 from glowviz.compiler.interpreter.contents import Content
 from glowviz.compiler.ops.bodies import stacked
-from glowviz.compiler.ops.control import If, Loop, Scan
+from glowviz.compiler.ops.branches import If
+from glowviz.compiler.ops.control import Loop, Scan
 from glowviz.compiler.types import Type
 
 

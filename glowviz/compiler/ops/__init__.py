@@ -34,6 +34,7 @@ from glowviz.compiler.ops.base import (
     case,
     snake_case,
 )
+from glowviz.compiler.ops.branches import If
 from glowviz.compiler.ops.chance import (
     Bernoulli,
     Multinomial,
@@ -42,7 +43,7 @@ from glowviz.compiler.ops.chance import (
     RandomUniform,
     RandomUniformLike,
 )
-from glowviz.compiler.ops.control import If, Loop, Opaque, Scan
+from glowviz.compiler.ops.control import Loop, Opaque, Scan
 from glowviz.compiler.ops.conv import Conv, ConvTranspose
 from glowviz.compiler.ops.deform import DeformConv
 from glowviz.compiler.ops.elementwise import (

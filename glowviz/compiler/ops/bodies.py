@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from glowviz.compiler.graph import Constant, Graph, Node, Region
-from glowviz.compiler.ops.base import Op
-from glowviz.compiler.ops.inference import Known, result_types
-from glowviz.compiler.types import Dim, Outside, Symbol, Type, TypeProblem
+from glowviz.compiler.graph import Constant, Graph, Node, Output, Region
+from glowviz.compiler.ops.base import Op, Work
+from glowviz.compiler.ops.inference import Known, infer, result_types
+from glowviz.compiler.types import Dim, Outside, Symbol, Type, TypeProblem, of_array
 
 Typed = Callable[[Region, Mapping[str, Type]], Region]
 """The region with inputs of these types, and the types that follow from them."""
@@ -181,3 +181,26 @@ def stacked(items: Sequence[np.ndarray], item: Type, axis: int = 0, backwards: b
         place = axis % (len(dims) + 1)
         return np.zeros((*dims[:place], 0, *dims[place:]), item.dtype)
     return np.stack(tuple(reversed(items)) if backwards else tuple(items), axis)
+
+
+def body_work(region: Region) -> Work:
+    """The work of one run of a body, as far as its sizes are known."""
+    flops = moved = 0
+    for node in region:
+        operands = tuple(region.type(o) for o in node.op.operands)
+        if all(t.static for t in (*operands, *node.types)):
+            work = node.op.work(operands, node.types)
+            flops, moved = flops + work.flops, moved + work.bytes
+    return Work(flops, moved)
+
+
+def sample_body(inputs: Mapping[str, np.ndarray], steps: Mapping[str, Op], *returned: str) -> Region:
+    """A body of one-result ops by result name."""
+    types = {name: of_array(array) for name, array in inputs.items()}
+    entering = dict(types)
+    nodes: dict[str, Node] = {}
+    for name, op in steps.items():
+        found = infer(op, types.__getitem__, lambda _: None)[:1]
+        types[name] = found[0]
+        nodes[name] = Node(op, (name,), found)
+    return Region("body", entering, {}, nodes, tuple(Output(r, r) for r in returned))

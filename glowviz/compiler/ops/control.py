@@ -8,73 +8,29 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from glowviz.compiler.graph import Node, Output, Region
+from glowviz.compiler.graph import Region
 from glowviz.compiler.ops.activations import Identity
 from glowviz.compiler.ops.base import Builder, Case, Op, Value, Work, case
 from glowviz.compiler.ops.bodies import (
     Controlled,
     Typed,
+    body_work,
     input_types,
     join,
     output_types,
     retyped,
     run_body,
+    sample_body,
     stacked,
     unlike,
 )
 from glowviz.compiler.ops.cases import floats
 from glowviz.compiler.ops.elementwise import Add, Mul
-from glowviz.compiler.ops.inference import infer
 from glowviz.compiler.ops.unroll import written_out
-from glowviz.compiler.types import Dim, Symbol, Type, TypeProblem, of_array
+from glowviz.compiler.types import Dim, Symbol, Type, TypeProblem
 
 Known = Mapping[str, np.ndarray | None]
 INDEX, FLAG = Type("i64", ()), Type("bool", ())
-
-
-class If(Controlled):
-    """The results of one body or the other; both get all of `xs`, in order."""
-
-    condition: Value
-    xs: tuple[Value, ...] = ()
-    then_branch: Region = field(default_factory=Region)
-    else_branch: Region = field(default_factory=Region)
-
-    def settled(self, operands: tuple[Any, ...], typed: Typed) -> If:
-        _, xs = operands
-        branches = {name: typed(region, input_types(region, xs)) for name, region in self.regions.items()}
-        return self if branches == self.regions else self.evolve(**branches)
-
-    def misfit(self, operands: tuple[Any, ...], results: int) -> str | None:
-        for name, region in self.regions.items():
-            if len(region.outputs) < results:
-                return f"its {name} returns {len(region.outputs)} values for {results} results"
-            told = unlike(f"operand of its {name}", tuple(region.inputs.values()), operands[1])
-            if told:
-                return told
-        return None
-
-    def infer(self, condition: Type, xs: tuple[Type, ...]) -> tuple[Type, ...]:
-        if condition.elem != "bool":
-            raise TypeProblem(f"the condition is {condition}, not a bool")
-        fitted = self.settled((condition, xs), retyped)
-        pairs = zip(output_types(fitted.then_branch), output_types(fitted.else_branch), strict=True)
-        return tuple(join(f"result{k}", *pair) for k, pair in enumerate(pairs))
-
-    def reference(self, condition: np.ndarray, xs: tuple[Any, ...]) -> tuple[Any, ...]:
-        taken = self.then_branch if bool(np.asarray(condition).reshape(-1)[0]) else self.else_branch
-        return tuple(run_body(taken, xs))
-
-    def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
-        """That of the larger branch."""
-        return max((body_work(region) for region in self.regions.values()), key=lambda work: work.flops)
-
-    def samples(self, rng: np.random.Generator) -> Iterator[Case]:
-        x, y = floats(rng, (2, 3)), floats(rng, (2, 3))
-        twice = _body({"x": x, "y": y}, {"t": Mul("x", "y"), "u": Add("t", "x")}, "u", "t")
-        same = _body({"x": x, "y": y}, {"v": Add("x", "y"), "w": Identity("y")}, "v", "w")
-        for condition in (True, False):
-            yield case(np.array(condition), (x, y), then_branch=twice, else_branch=same)
 
 
 class Loop(Controlled):
@@ -176,7 +132,7 @@ class Loop(Controlled):
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         x, step = floats(rng, (2, 3)), floats(rng, (3,))
         inputs = {"i": np.array(0), "go": np.array(True), "x": x, "step": step}
-        body = _body(inputs, {"t": Add("x", "step"), "s": Mul("t", "t")}, "go", "t", "s")
+        body = sample_body(inputs, {"t": Add("x", "step"), "s": Mul("t", "t")}, "go", "t", "s")
         yield case(np.array(4), None, (x, step), body=body, carried=1)
         yield case(np.array(0), np.array(True), (x, step), body=body, carried=1)
 
@@ -326,7 +282,7 @@ class Scan(Controlled):
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         total, rows = floats(rng, (3,)), floats(rng, (5, 3))
-        body = _body({"total": total, "row": rows[0]}, {"t": Add("total", "row"), "c": Mul("t", "row")}, "t", "c")
+        body = sample_body({"total": total, "row": rows[0]}, {"t": Add("total", "row"), "c": Mul("t", "row")}, "t", "c")
         yield case(None, (total, rows), body=body, states=1)
         turned = {"input_axes": (1,), "output_axes": (-1,), "input_directions": (1,), "output_directions": (1,)}
         yield case(None, (total, rows.T.copy()), body=body, states=1, **turned)
@@ -337,29 +293,6 @@ class Scan(Controlled):
 def _without(type_: Type, axis: int) -> Type:
     shape = type_.shape
     return type_ if shape is None else Type(type_.elem, (*shape[:axis], *shape[axis + 1 :]))
-
-
-def body_work(region: Region) -> Work:
-    """The work of one run of a body, as far as its sizes are known."""
-    flops = moved = 0
-    for node in region:
-        operands = tuple(region.type(o) for o in node.op.operands)
-        if all(t.static for t in (*operands, *node.types)):
-            work = node.op.work(operands, node.types)
-            flops, moved = flops + work.flops, moved + work.bytes
-    return Work(flops, moved)
-
-
-def _body(inputs: Mapping[str, np.ndarray], steps: Mapping[str, Op], *returned: str) -> Region:
-    """A body of one-result ops by result name."""
-    types = {name: of_array(array) for name, array in inputs.items()}
-    entering = dict(types)
-    nodes: dict[str, Node] = {}
-    for name, op in steps.items():
-        found = infer(op, types.__getitem__, lambda _: None)[:1]
-        types[name] = found[0]
-        nodes[name] = Node(op, (name,), found)
-    return Region("body", entering, {}, nodes, tuple(Output(r, r) for r in returned))
 
 
 class Opaque(Op):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glowviz.compiler.ops.bodies import Controlled
-from glowviz.compiler.ops.control import FLAG, INDEX, If, Loop, Scan
+from glowviz.compiler.ops.branches import If
+from glowviz.compiler.ops.control import FLAG, INDEX, Loop, Scan
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.types import Type
 

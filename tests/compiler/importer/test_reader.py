@@ -261,10 +261,11 @@ def test_a_branch_with_a_known_condition_is_inlined(condition: bool, expected: l
 def test_a_branch_with_an_unknown_condition_has_closed_bodies() -> None:
     graph = read(conditional(None))
     op = graph.nodes["y"].op
-    assert (op.condition, op.xs) == ("c", ("x", "k"))
+    assert (op.condition, op.xs) == ("c", ("x",))
     then, other = op.then_branch, op.else_branch
     assert isinstance(then, Region)
-    assert list(then.inputs) == list(other.inputs) == ["x", "k"]
+    assert list(then.inputs) == list(other.inputs) == ["x"]
+    assert list(then.constants) == list(other.constants) == ["k"], "what is known outside is a constant inside"
     assert kinds(other) == ["Mul", "Neg"]
     verify_graph(graph)
     assert print_graph(parse_graph(print_graph(graph))) == print_graph(graph)
