@@ -39,7 +39,7 @@ class MemoryMap {
       payload.spaces.map((space) => el("option", { value: space.name }, `${space.name} · ${bytes(space.size)}`)));
     this.stage = el("div.memory-stage", {}, this.canvas, this.tip);
     const side = el("div.memory-side", {}, el("h4", {}, payload.planned ? "Peak" : "Peak before planning (≈)"),
-      payload.lines.map((line) => el("p.fact-line", {}, line)), el("h4", {}, "Account"), account(payload.account));
+      payload.lines.map((line) => el("p.fact-line", {}, line)), schemes(payload.schemes || []), el("h4", {}, "Account"), account(payload.account));
     replace(element, el("div.memory", {}, el("div.memory-main", {}, el("div.code-head", {}, choose, el("span.muted", {},
       `${this.buffers.name.length.toLocaleString("en-US")} buffers · ${payload.steps} steps${payload.bound ? ` · lower bound ${bytes(payload.bound)}` : ""}`)), this.stage), side));
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
@@ -223,4 +223,13 @@ class MemoryMap {
     const at = this.find(event);
     if (at >= 0) update({ selected: this.buffers.value[at] || this.buffers.name[at] });
   }
+}
+
+// The same lifetimes under other ways of giving out addresses.
+function schemes(rows) {
+  if (!rows.length) return null;
+  const most = Math.max(1, ...rows.map((row) => row.bytes));
+  return [el("h4", {}, "Same lifetimes, other schemes"), el("table.schemes", {}, el("tbody", {}, rows.map((row) => el(`tr${row.name === "ours" ? ".ours" : ""}`, { dataset: { scheme: row.name } },
+    el("th", { scope: "row" }, row.name), el("td", {}, el("span.track", {}, el("span.fill", { style: { width: `${(100 * row.bytes) / most}%` } }))),
+    el("td.num", {}, row.text), el("td.num.muted", {}, row.times === null ? "" : `${row.times.toFixed(2)}×`)))))];
 }

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from glowviz.app.reader import Payload
+from glowviz.app.views.schemes import schemes
 from glowviz.app.wording import account_of, byte_text, sentence
 from glowviz.compiler.recording.reader import Recording
 
@@ -39,13 +40,19 @@ def memory(recording: Recording, snapshot: int) -> Payload:
         "spaces": [{"name": name, "size": size} for name, size in spaces if size], "live": live,
         "bound": plan["lower_bound"], "peak": {"bytes": live[peak] if live else 0, "step": peak},
         "lines": _peak_lines(recording, rows, live, peak, plan, statements), "account": _account(meta),
-        "buffers": columns,
+        "schemes": _schemes(rows, plan), "buffers": columns,
     }
 
 
 def _nothing(why: str) -> Payload:
     return {"steps": 0, "instructions": [], "planned": 0, "spaces": [], "live": [], "bound": 0, "account": [],
-            "peak": {"bytes": 0, "step": 0}, "lines": [why], "buffers": {key: [] for key in COLUMNS}}
+            "peak": {"bytes": 0, "step": 0}, "lines": [why], "schemes": [], "buffers": {key: [] for key in COLUMNS}}
+
+
+def _schemes(rows: list[dict[str, Any]], plan: dict[str, Any]) -> list[Payload]:
+    moving = [row for row in rows if row["arena"] == "activations"]
+    sizes, births, deaths = ([row[key] for row in moving] for key in ("size", "birth", "death"))
+    return schemes(sizes, births, deaths, plan["total"], plan["lower_bound"])
 
 
 def _live(rows: list[dict[str, Any]], steps: int) -> list[int]:
