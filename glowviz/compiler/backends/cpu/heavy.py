@@ -15,12 +15,13 @@ from glowviz.compiler.backends.cpu.kernels.elements import ElementMath
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, LoadExtra, Step
 from glowviz.compiler.backends.cpu.values import Value, element_of
 from glowviz.compiler.graph import Node
-from glowviz.compiler.ops import Fused, Op
+from glowviz.compiler.ops import Div, Fused, Op
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
 Operand = Value | float
+SMALLEST = 1e-30  # of an inverse that is surely a normal f32, and the inverse of one
 
 
 @dataclass(frozen=True)
@@ -115,13 +116,22 @@ def run_steps(heavy: Heavy, em: Emitter, acc: Value, load_extra: LoadExtra) -> V
             if name not in values:
                 values[name] = load_extra(places[name])
         try:
-            values[node.name] = node.op.scalar(m, *_arguments(node, values, acc))
+            values[node.name] = _step(node, m, _arguments(node, values, acc))
         except TypeError as problem:  # a function that has no series for the kind
             raise Unsupported(f"{node.op.instruction} in an epilogue: {problem}") from None
     result = values[heavy.last]
     if not isinstance(result, Value) or element_of(result.type) != "float":
         raise Unsupported(f"an epilogue that gives {result!r}")
     return result
+
+
+def _step(node: Node, m: ElementMath, arguments: list[Operand]) -> Operand:
+    """One step; dividing by a number is multiplying by its inverse, which takes a tenth of the time."""
+    if isinstance(node.op, Div) and isinstance(arguments[1], float):
+        inverse = 1.0 / arguments[1] if arguments[1] else 0.0
+        if SMALLEST < abs(inverse) < 1.0 / SMALLEST:
+            return arguments[0] * inverse
+    return node.op.scalar(m, *arguments)
 
 
 def _arguments(node: Node, values: dict[str, Operand], acc: Value) -> list[Operand]:
