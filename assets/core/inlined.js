@@ -1,39 +1,57 @@
-// Payloads that came with the file: answers for api.js, and a search over their names where there is no server.
+// Payloads that came with the file: answers for api.js, unpacked once, where there is no server.
+
+import { find } from "./find.js";
 
 const holder = document.getElementById("glowviz-payloads");
-const payloads = holder ? JSON.parse(holder.textContent) : null;
+const payloads = holder ? await unpacked(holder.textContent) : null;
 
 export const exported = payloads !== null;
 
-// The payload for an address, or null. Life cards, program and memory are kept once for all states.
-export function inlined(path) {
-  if (path in payloads) return payloads[path];
-  const [route, query = ""] = path.split("?");
-  const name = new URLSearchParams(query).get("name");
-  if (route.endsWith("/search")) return search(new URLSearchParams(query).get("q") || "");
-  if (/\/life\/\d+$/.test(route)) return payloads[`${route.replace(/\/\d+$/, "")}?name=${name}`] ?? null;
-  if (route.endsWith("/kernel")) return payloads[`${route}?name=${name}`] ?? null;
-  if (/\/(program|memory)\/\d+$/.test(route)) return payloads[route.replace(/\/\d+$/, "")] ?? null;
-  if (/\/text\/\d+$/.test(route)) return nearestText(route);
-  return null;
+async function unpacked(text) {
+  const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Response(stream).json();
 }
 
-function nearestText(route) {
+// The payload for an address, or null. Life cards, refusals and values are told once for all states.
+export function inlined(path) {
+  const [route, query = ""] = path.split("?");
+  const options = new URLSearchParams(query), name = options.get("name");
+  if (route.endsWith("/search")) return find(told(`${route.replace(/search$/, "names")}`), options.get("q") || "");
+  if (/\/(life|why|values)\/\d+$/.test(route)) return about(route.replace(/\/\d+$/, ""), name);
+  if (/\/scene\/\d+$/.test(route)) return picture(route, options);
+  if (/\/(text|program|memory)\/\d+$/.test(route)) return told(path) || newest(route);
+  return told(name === null ? path : `${route}?name=${name}`);
+}
+
+// States that look alike are told once.
+function told(path) {
+  const found = payloads[path] ?? null;
+  if (!found || !found.same) return found;
+  const [, at] = path.match(/\/(\d+)(?:\?|$)/) || [];
+  const other = payloads[found.same];
+  return "snapshot" in other ? { ...other, snapshot: Number(at), base: Number(at) ? Number(at) - 1 : null } : other;
+}
+
+// Boxes of the graph's ends stand for the values that come in and go out.
+function about(route, name) {
+  return told(`${route}?name=${name}`) || told(`${route}?name=${(name || "").replace(/^(input|output):/, "")}`);
+}
+
+// The page has each state folded, with all blocks unfolded, with what is hidden, and with nothing folded.
+function picture(route, options) {
+  const base = options.get("base"), at = Number(route.split("/").pop());
+  if (base !== null && Number(base) !== at - 1) return null;
+  if (options.get("fold") === "none") return told(`${route}?fold=none`);
+  if (options.get("constants")) return told(`${route}?constants=1`);
+  return (options.get("open") && told(`${route}?open=all`)) || told(`${route}?fold=blocks`);
+}
+
+// The newest text that is not newer than the state; else the oldest there is.
+function newest(route) {
   const wanted = Number(route.split("/").pop()), prefix = route.replace(/\d+$/, "");
   const states = Object.keys(payloads).filter((key) => key.startsWith(prefix)).map((key) => Number(key.slice(prefix.length)));
-  const nearest = states.sort((a, b) => Math.abs(a - wanted) - Math.abs(b - wanted))[0];
-  return nearest === undefined ? null : payloads[prefix + nearest];
-}
-
-function search(query) {
-  const words = query.toLowerCase().split(/\s+/).filter(Boolean);
-  const found = { name: [], title: [], op: [], type: [], level: [], born: [], died: [], where: [], scopes: [], total: 0 };
-  for (const [key, life] of Object.entries(payloads)) {
-    if (!key.includes("/life?name=") || !words.every((word) => `${life.name} ${life.title} ${life.op} ${life.origin.join(" ")}`.toLowerCase().includes(word))) continue;
-    found.total += 1;
-    if (found.name.length >= 100) continue;
-    const row = { name: life.name, title: life.title, op: life.op, type: life.type, level: "graph", born: life.born ?? 0, died: life.died ?? -1, where: life.gone ? "gone" : "" };
-    for (const [column, value] of Object.entries(row)) found[column].push(value);
-  }
-  return found;
+  states.sort((a, b) => a - b);
+  const at = states.filter((state) => state <= wanted).pop() ?? states[0];
+  return at === undefined ? null : told(prefix + at);
 }

@@ -43,6 +43,15 @@ export function savePage() {
   location.assign(`/api/r/${state().recording}/page.html?view=${encodeURIComponent("?" + view)}`);
 }
 
+// The canvas as it is on screen, in its theme and at the screen's resolution.
+export function savePicture() {
+  document.querySelector(".graph-canvas").toBlob((blob) => {
+    const link = el("a", { href: URL.createObjectURL(blob), download: "graph.png" });
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+  }, "image/png");
+}
+
 function share() {
   const made = button("Share", () => {
     copy(permalink()).then(() => { made.lastChild.textContent = "Link copied"; }, () => { made.lastChild.textContent = "Copy the address bar"; });

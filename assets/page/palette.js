@@ -6,7 +6,7 @@ import { goTo, session } from "../core/session.js";
 import { exported } from "../core/inlined.js";
 import { state, update } from "../core/state.js";
 import { MODES } from "../graph/colour.js";
-import { savePage } from "./bar.js";
+import { savePage, savePicture } from "./bar.js";
 import { chooser } from "./chooser.js";
 import { DOCK_TABS } from "./dock.js";
 import { openOverlay } from "./overlays.js";
@@ -31,8 +31,9 @@ export function paletteOverlay(body, { close }) {
 function saves() {
   const { recording, at } = state();
   const save = (what, label) => ({ group: "Save", label, run: () => { location.assign(`/api/r/${recording}/${what}`); } });
-  if (exported) return [];
-  return [{ group: "Save", label: "This run as one HTML page", run: savePage }, save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
+  const picture = { group: "Save", label: "What the canvas shows as PNG", run: savePicture };
+  if (exported) return [picture];
+  return [picture, save("trace.json", "Times as a Chrome trace, for Perfetto"), save("recording.json", "All answers as JSON"), { group: "Save", label: "This run as one HTML page", run: savePage }, save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
 }
 
 function commands() {

@@ -4,20 +4,13 @@ import base64
 import json
 import re
 from pathlib import Path
-from typing import Any
-
-import orjson
 
 import glowviz
 from glowviz.app import theme
-from glowviz.app.problem import Problem
-from glowviz.app.reader import Payload, SceneRequest
+from glowviz.app.collected import collect, packed
 from glowviz.app.recordings import JobProgress, RecordingReader
 from glowviz.compiler.recording.reader import Recording
 
-IDENTIFIER = "0" * 32  # the id that assets/standalone.js opens
-BUDGET = 8 << 20  # bytes of payloads; kernels' code stops when it is used up
-MOST_LIVES = 1500
 IMPORT = re.compile(r'(\bfrom\s+|\bimport\s*\(?\s*)"(\.{1,2}/[^"]+)"')
 
 
@@ -31,10 +24,9 @@ def one_page(recording: Recording, title: str = "", view: str = "") -> str:
     name = title or str(recording.meta.get("model", "model"))
     reader = RecordingReader(recording.path, {"title": name}, lambda: JobProgress("done"))
     assets = assets_folder()
-    payloads = orjson.dumps(collect(reader), option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY).decode()
     return PAGE.format(
         title=_escaped(name), version=glowviz.__version__, css=theme.css() + style(assets),
-        marks=json.dumps(theme.marks()), payloads=payloads.replace("</", "<\\/"),
+        marks=json.dumps(theme.marks()), payloads=packed(collect(reader)),
         view=_escaped(view).replace('"', "&quot;"), imports=json.dumps({"imports": modules(assets)}),
     )
 
@@ -45,7 +37,7 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1"><meta name="generator" content="glowviz {version}">
 <style>{css}</style>
 <script type="application/json" id="glowviz-marks">{marks}</script>
-<script type="application/json" id="glowviz-payloads">{payloads}</script>
+<script type="text/plain" id="glowviz-payloads">{payloads}</script>
 <meta name="glowviz-view" content="{view}">
 <script type="importmap">{imports}</script></head>
 <body><script type="module">import "glowviz/standalone.js";</script></body>
@@ -90,48 +82,3 @@ def _module_name(importer: Path, relative: str) -> str:
         elif part != ".":
             parts.append(part)
     return "glowviz/" + "/".join(parts)
-
-
-def collect(reader: RecordingReader) -> dict[str, Payload]:
-    """Return address → payload, in the addresses that the modules ask for."""
-    here = f"/api/r/{IDENTIFIER}"
-    found: dict[str, Any] = {f"{here}/{name}": getattr(reader, name)() for name in ("overview", "passes", "problems")}
-    rows = found[f"{here}/passes"]["rows"]
-    for at in range(reader.snapshots()):
-        base = f"base={at - 1}&" if at else ""
-        found[f"{here}/scene/{at}?{base}fold=blocks"] = reader.scene(SceneRequest(at, at - 1 if at else None))
-        found[f"{here}/numbers/{at}"] = reader.numbers(at)
-        if at:
-            found[f"{here}/changes/{at}"] = reader.changes(at)
-    last = reader.snapshots() - 1
-    for at in {0, reader.recording.last("graph") or 0}:
-        found[f"{here}/text/{at}"] = reader.text(at)
-    found[f"{here}/program"] = reader.program(last)
-    found[f"{here}/memory"] = reader.memory(last)
-    found[f"{here}/kernels"] = reader.kernels()
-    _lives(reader, found, here, last)
-    _code(reader, found, here)
-    found["states"] = {"count": len(rows["name"])}
-    return found
-
-
-def _lives(reader: RecordingReader, found: dict[str, Any], here: str, last: int) -> None:
-    """Add one life card per node that ever was; the modules ask for it whatever state is shown."""
-    names = [row["name"] for row in reader.recording.query("SELECT DISTINCT name FROM nodes ORDER BY rowid")]
-    for name in names[:MOST_LIVES]:
-        found[f"{here}/life?name={name}"] = reader.life(last, name)
-
-
-def _code(reader: RecordingReader, found: dict[str, Any], here: str) -> None:
-    left = BUDGET - sum(len(orjson.dumps(one, option=orjson.OPT_NON_STR_KEYS)) for one in found.values())
-    rows = found[f"{here}/kernels"]["rows"]
-    order = sorted(range(len(rows["name"])), key=lambda at: -(rows["ms"][at] or 0))
-    for name in dict.fromkeys(rows["name"][at] for at in order):
-        try:
-            code = reader.kernel(name)
-        except Problem:
-            continue
-        left -= len(orjson.dumps(code))
-        if left < 0:
-            return
-        found[f"{here}/kernel?name={name}"] = code

@@ -108,6 +108,14 @@ class Reader(Protocol):
         """Return the whole run as one HTML file that opens in `view`, the fields of a permalink."""
         ...
 
+    def trace(self) -> Payload:
+        """Return passes and kernels as Chrome's trace events."""
+        ...
+
+    def answers(self) -> Payload:
+        """Return address → answer: all that a page without a server needs."""
+        ...
+
     def picture(self, snapshot: int) -> str:
         """Return one state as SVG."""
         ...

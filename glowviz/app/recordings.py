@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 
@@ -26,10 +27,12 @@ from glowviz.app.views import (
     overview,
     problems,
     search,
+    trace,
     values,
     why,
 )
 from glowviz.compiler.cutout import cut_out
+from glowviz.compiler.graph import Graph
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.recording.schema import RecordingProblem
 from glowviz.compiler.text import print_graph
@@ -58,6 +61,7 @@ class RecordingReader:
         self.live = False  # opened while its writer was at work
         self._job = job
         self.scenes = Scenes(self.recording)
+        self._read_graph = lru_cache(maxsize=4)(self.recording.graph)
 
     def finished(self) -> bool:
         return self._status() != "running"
@@ -137,7 +141,13 @@ class RecordingReader:
         return changes.changes(self.recording, snapshot)
 
     def why(self, snapshot: int, name: str) -> Payload:
-        return why.why(self.recording, snapshot, self._value(snapshot, name))
+        return why.why(self.recording, snapshot, self._value(snapshot, name), self._graph)
+
+    def _graph(self, snapshot: int) -> Graph:
+        """Return the graph of a snapshot, read once for all snapshots that look the same."""
+        if not self.finished():
+            return self.recording.graph(snapshot)
+        return self._read_graph(min(snapshot, self.recording.changed_before(snapshot) + 1))
 
     def text(self, snapshot: int) -> Payload:
         return ir_text.graph_text(self.recording, snapshot)
@@ -169,6 +179,14 @@ class RecordingReader:
         from glowviz.app.export import one_page  # it is made of a reader's answers, so it knows this module
 
         return one_page(self.recording, self.notes.get("title", ""), view)
+
+    def trace(self) -> Payload:
+        return trace.trace(self.recording)
+
+    def answers(self) -> Payload:
+        from glowviz.app.collected import collect  # as above
+
+        return collect(self)
 
     def picture(self, snapshot: int) -> str:
         return svg(self.recording, min(snapshot, self.recording.last("graph") or 0))

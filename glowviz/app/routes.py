@@ -4,11 +4,12 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
 from flask import Blueprint, Response, request
 
 import glowviz
 from glowviz.app import check_routes, scene_routes
-from glowviz.app.answers import answer, refusal
+from glowviz.app.answers import OPTIONS, answer, refusal
 from glowviz.app.asked import asked_body, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
 from glowviz.app.lessons import lesson, lessons
@@ -88,6 +89,14 @@ def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
     def page(identifier: str) -> Response:
         view = request.args.get("view", "")[:LONGEST_VIEW]
         return saved(reader(identifier).page(view), "text/html", "glowviz.html")
+
+    @api.get("/r/<identifier>/trace.json")
+    def trace(identifier: str) -> Response:
+        return saved(orjson.dumps(reader(identifier).trace()), "application/json", "trace.json")
+
+    @api.get("/r/<identifier>/recording.json")
+    def answers(identifier: str) -> Response:
+        return saved(orjson.dumps(reader(identifier).answers(), option=OPTIONS), "application/json", "recording.json")
 
     @api.get("/r/<identifier>/compare")
     def compare(identifier: str) -> Response:

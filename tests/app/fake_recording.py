@@ -247,6 +247,12 @@ class FakeReader:
     def page(self, view: str = "") -> str:
         return "<!DOCTYPE html>"
 
+    def trace(self) -> Payload:
+        return {"traceEvents": []}
+
+    def answers(self) -> Payload:
+        return {}
+
     def picture(self, snapshot: int) -> str:
         return "<svg/>"
 

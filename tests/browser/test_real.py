@@ -10,7 +10,6 @@ from playwright.sync_api import Browser
 
 import glowviz
 from glowviz.app.export import one_page
-from glowviz.app.picture import svg
 from glowviz.app.server import real_services
 from glowviz.app.store import Store
 from glowviz.app.workshop import JobWorkshop
@@ -113,24 +112,59 @@ def test_a_file_that_is_no_model_is_refused_in_words(tab: Tab, tmp_path: Path) -
     tab.faults[:] = [fault for fault in tab.faults if "400" not in fault]
 
 
-def test_the_exported_page_works_from_a_file_without_any_request(browser: Browser, tmp_path: Path) -> None:
+@pytest.fixture
+def exported(browser: Browser, tmp_path: Path) -> Iterator[Tab]:
+    """A recording's page opened from disk; whatever it asks for beyond the file is noted as a fault."""
     record, page_file = tmp_path / "small.glowrec", tmp_path / "small.html"
     glowviz.compile(parse_graph(TEXT), target="interpreter", record=record)
-    recording = glowviz.open_recording(record)
-    page_file.write_text(one_page(recording), encoding="utf-8")
-    assert svg(recording, 0).count("<g>") == len(recording.nodes(0)) + 2  # input and output have boxes of their own
-    context = browser.new_context(viewport={"width": 1400, "height": 900})
-    tab = watched(context.new_page(), "file:")
+    page_file.write_text(one_page(glowviz.open_recording(record)), encoding="utf-8")
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, accept_downloads=True)
+    tab = watched(context.new_page(), page_file.as_uri())
     tab.page.goto(page_file.as_uri())
     tab.page.wait_for_selector("html[data-ready=true]")
-    tab.page.keyboard.press("n")
-    tab.until("window.glowviz.state().at > 0")
-    tab.page.evaluate("window.glowviz.graph.select('r')")
-    tab.page.wait_for_selector(".life")
-    tab.page.evaluate("window.glowviz.update({dock: 'memory', dock2: 'text'})")
-    tab.page.wait_for_selector(".memory-canvas")
-    tab.page.keyboard.press("/")
-    tab.page.keyboard.type("norm")
-    tab.page.wait_for_selector(".choice-row")
+    yield tab
     context.close()
     assert not tab.faults
+
+
+def test_the_exported_page_works_from_a_file_without_any_request(exported: Tab) -> None:
+    tab = exported
+    for _ in range(3):
+        before = tab.state("at")
+        tab.page.keyboard.press("n")
+        tab.until(f"window.glowviz.state().at > {before}")
+        tab.page.wait_for_selector("html[data-ready=true]")
+    count = tab.page.evaluate("window.glowviz.session().overview.snapshots")
+    for name in tab.page.evaluate("window.glowviz.graph.nodes().map(node => node.id)"):
+        for kind in ("life", "why"):
+            tab.page.evaluate("([selected, tab]) => window.glowviz.update({selected, tab})", [name, kind])
+            tab.page.wait_for_timeout(40)
+            assert not tab.page.locator(".tab-body .state.failed").count(), (name, kind)
+    for at in (0, count - 1):
+        for dock in ("text", "program", "memory", "kernels", "problems"):
+            tab.page.evaluate("([at, dock]) => window.glowviz.update({at, dock, dock2: null})", [at, dock])
+            tab.page.wait_for_timeout(60)
+            assert not tab.page.locator(".dock-side .state.failed").count(), (at, dock)
+    for fold in ("none", "scopes", "blocks"):
+        tab.page.evaluate("fold => window.glowviz.update({fold, at: 0})", fold)
+    tab.page.evaluate("window.glowviz.update({constants: true, at: 0})")
+    tab.page.wait_for_selector("html[data-ready=true]")
+    assert not tab.page.locator(".cover .state.failed").count()
+
+
+@pytest.mark.parametrize(("query", "hit"), [
+    ("norm", True), ("op:BatchNorm", True), ("op:Relu unread", False), ("dtype:f32 op:Conv", True), ("dtype:i8", False),
+    ("pass:fold_batchnorm", True), ("scope:nowhere", False), ("cost>1e9", False)])
+def test_the_exported_page_searches_with_filters(exported: Tab, query: str, hit: bool) -> None:
+    exported.page.keyboard.press("/")
+    exported.page.keyboard.type(query)
+    exported.page.wait_for_selector(".choice-row" if hit else ".overlay .state.empty:has-text('Nothing')")
+
+
+def test_the_canvas_is_saved_as_png(exported: Tab) -> None:
+    exported.page.keyboard.press("Control+k")
+    exported.page.keyboard.type("png")
+    with exported.page.expect_download() as download:
+        exported.page.keyboard.press("Enter")
+    assert download.value.suggested_filename == "graph.png"
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import sqlite3
 import xml.etree.ElementTree as ElementTree
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -55,7 +57,14 @@ def test_a_text_with_its_weights_runs(glowviz: Command, recorded: Path) -> None:
 
 def test_a_trace_has_passes_and_kernels(glowviz: Command, recorded: Path, folder: Path) -> None:
     assert glowviz("export", recorded, "-o", "trace.json").status == 0
-    events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    all_events = json.loads((folder / "trace.json").read_text())["traceEvents"]
+    assert {e["args"]["name"].split()[0] for e in all_events if e["ph"] == "M"} == {"passes", "kernels,"}
+    events = [e for e in all_events if e["ph"] == "X"]
+    for e in events:  # what Chrome's trace event format asks of a complete event
+        assert isinstance(e["name"], str)
+        assert isinstance(e["cat"], str)
+        assert all(isinstance(e[key], int) for key in ("pid", "tid"))
+        assert all(isinstance(e[key], float) and e[key] >= 0 for key in ("ts", "dur"))
     recording = open_recording(recorded)
     assert [e["name"] for e in events if e["pid"] == 1] == [row["name"] for row in recording.passes()]
     kernels = [e for e in events if e["pid"] == 2]
@@ -76,8 +85,42 @@ def test_one_page_holds_everything(glowviz: Command, recorded: Path, folder: Pat
     assert glowviz("export", recorded, "-o", "page.html").status == 0
     text = (folder / "page.html").read_text()
     assert text.startswith("<!DOCTYPE html>")
-    assert "fold_batchnorm" in text
+    packed = re.search(r'id="glowviz-payloads">([^<]+)<', text)
+    assert packed is not None
+    assert b"fold_batchnorm" in zlib.decompress(base64.b64decode(packed.group(1)))
     assert not re.findall(r"(?:src|href)\s*=\s*[\"']?(?:https?:|//)", text)
+
+
+def test_everything_leaves_as_json(glowviz: Command, recorded: Path, folder: Path) -> None:
+    assert glowviz("export", recorded, "-o", "run.json").status == 0
+    answers = json.loads((folder / "run.json").read_text())
+    last = len(open_recording(recorded)) - 1
+    kinds = {address.split("/")[4].split("?")[0] for address in answers}
+    assert kinds >= {"scene", "life", "why", "values", "text", "program", "memory", "changes", "names"}
+    assert all(f"/api/r/{'0' * 32}/numbers/{at}" in answers for at in range(last + 1))
+    assert all(one["same"] in answers for one in answers.values() if "same" in one)
+
+
+def test_a_recording_shows_itself_in_a_notebook(recorded: Path) -> None:
+    recording = open_recording(recorded)
+    shown = recording._repr_html_()
+    assert len(shown) < 20_000
+    assert "fold_batchnorm" in shown
+    tree = ElementTree.fromstring(shown)
+    assert not [one for one in tree.iter() if one.tag in ("script", "img", "link", "iframe")]
+
+
+def test_a_hostile_name_stays_text_in_a_notebook(recorded: Path, folder: Path) -> None:
+    (folder / "hostile.glowrec").write_bytes(recorded.read_bytes())
+    with sqlite3.connect(folder / "hostile.glowrec") as connection:
+        name = json.dumps("<img src=x onerror=alert(1)>")
+        connection.execute("UPDATE meta SET value = ? WHERE key = 'model'", (name,))
+        connection.execute("UPDATE passes SET name = ? WHERE snapshot = 1", (json.loads(name),))
+        connection.execute("UPDATE passes SET fired = 1 WHERE snapshot = 1")
+    connection.close()
+    shown = open_recording(folder / "hostile.glowrec")._repr_html_()
+    assert "<img" not in shown
+    assert shown.count("&lt;img src=x") == 2
 
 
 def test_a_model_that_has_gone_is_told(glowviz: Command, recorded: Path, folder: Path) -> None:

@@ -4,32 +4,94 @@ import re
 from typing import Any
 
 from glowviz.app.reader import Payload
+from glowviz.app.views.heat import heat
 from glowviz.compiler.recording.reader import Found, Recording
 
 MOST = 200
-FILTER = re.compile(r"\b(op|type|pass|level):(\S+)", re.IGNORECASE)
+FILTER = re.compile(r"\b(op|d?type|pass|level|scope):(\S+)|\b(cost)>=?([\d.]+(?:e-?\d+)?%?)", re.IGNORECASE)
+EVERY = 100_000  # names to look through when filters, and no word, say what is wanted
 COLUMNS = ("name", "title", "op", "type", "born", "died", "where", "level", "why")
 TOLD = 20  # hits whose end is told beside them, with its reason
 
 
 def search(recording: Recording, query: str) -> Payload:
-    """Return docs/payloads.md `search`. `query` is words and filters: op:Conv, pass:fuse, level:program."""
-    filters = {key.lower(): value.lower() for key, value in FILTER.findall(query)}
+    """Return docs/payloads.md `search`. `query` is words and filters.
+
+    op:Conv, dtype:f32, scope:layers.3, pass:fuse, level:program, cost>0.5 (ms measured) or cost>5% (of all of it).
+    """
+    filters = {(key or cost).lower(): (value or most).lower() for key, value, cost, most in FILTER.findall(query)}
     words = FILTER.sub(" ", query).split()
     names = {step["snapshot"]: step["name"] for step in recording.passes()}
     text = words[0] if words else filters.get("op", "")
-    found = [one for one in recording.search(text, limit=MOST * 5) if _fits(one, words, filters, names)]
+    candidates = recording.search(text, limit=EVERY if filters else MOST * 5)
+    found = [one for one in candidates if _fits(one, words, filters, names)]
+    found = _of_type(recording, _costing(recording, found, filters.get("cost")), filters)
     found.sort(key=lambda one: _distance(one, text.lower()))
     columns: dict[str, list[Any]] = {key: [] for key in COLUMNS}
     for at, one in enumerate(found[:MOST]):
-        went = "" if one.died is None else f"gone in {names.get(one.died, '?')} (pass {one.died})"
+        went = _went(one, names)
         passed, why = _end(recording, one, names) if at < TOLD and one.level == "graph" else ("", "")
         went = ", value ".join(filter(None, (passed, went)))
-        values = (one.name, one.label or one.name, one.op, "", one.born, -1 if one.died is None else one.died, went,
-                  one.level, why)
-        for key, value in zip(COLUMNS, values, strict=True):
+        for key, value in zip(COLUMNS, (*_facts(one), went, one.level, why), strict=True):
             columns[key].append(value)
     return {**columns, "total": len(found), "scopes": _scopes(found)}
+
+
+def index(recording: Recording) -> Payload:
+    """Return all that search looks at, for a page without a server: columns, one entry per name.
+
+    `text` is what words are looked for in, `passes` the passes that made and ended it, `cost` ms (or null).
+    """
+    names = {step["snapshot"]: step["name"] for step in recording.passes()}
+    costs = _costs(recording)
+    types = _types(recording)
+    columns: dict[str, list[Any]] = {
+        key: [] for key in (*COLUMNS[:7], "level", "text", "passes", "cost")}
+    for one in recording.search("", limit=EVERY):
+        name, title, op, _, born, died = _facts(one)
+        row = (name, title, op, types.get(name, ""), born, died, _went(one, names), one.level,
+               " ".join(one.origin),
+               [names.get(one.born, ""), names.get(one.died or -1, "")], costs.get(name))
+        for key, value in zip(columns, row, strict=True):
+            columns[key].append(value)
+    return columns
+
+
+def _facts(one: Found) -> tuple[str, str, str, str, int, int]:
+    return one.name, one.label or one.name, one.op, "", one.born, -1 if one.died is None else one.died
+
+
+def _went(one: Found, names: dict[int, str]) -> str:
+    return "" if one.died is None else f"gone in {names.get(one.died, '?')} (pass {one.died})"
+
+
+def _costs(recording: Recording) -> dict[str, float]:
+    """Return node name → measured ms; empty where nothing was timed."""
+    return heat(recording, recording.last("graph") or 0).get("time", ("ms", {}))[1]
+
+
+def _costing(recording: Recording, found: list[Found], least: str | None) -> list[Found]:
+    """Return those whose kernels take longer than `least`: ms, or a part of all kernels where it ends in %."""
+    if least is None:
+        return found
+    costs = _costs(recording)
+    bound = float(least.rstrip("%")) * (sum(costs.values()) / 100 if least.endswith("%") else 1)
+    return [one for one in found if costs.get(one.name, -1.0) > bound]
+
+
+def _of_type(recording: Recording, found: list[Found], filters: dict[str, str]) -> list[Found]:
+    wanted = filters.get("dtype", filters.get("type"))
+    if wanted is None:
+        return found
+    types = _types(recording)
+    return [one for one in found if wanted in types.get(one.name, "").lower()]
+
+
+def _types(recording: Recording) -> dict[str, str]:
+    """Return node name → the text of its first result's type, as it was when it ended."""
+    rows = recording.query("SELECT nodes.name, text AS type FROM nodes JOIN types ON types.id = "
+                           "CAST(nodes.types AS INTEGER) ORDER BY nodes.rowid")  # the first of several results
+    return {row["name"]: row["type"] for row in rows}
 
 
 def _end(recording: Recording, one: Found, names: dict[int, str]) -> tuple[str, str]:
@@ -64,8 +126,16 @@ def _fits(one: Found, words: list[str], filters: dict[str, str], names: dict[int
         return False
     if "level" in filters and filters["level"] != one.level:
         return False
+    if "scope" in filters and not _inside(one, filters["scope"]):
+        return False
     wanted = filters.get("pass")
     return wanted is None or wanted in (names.get(one.born, ""), names.get(one.died or -1, ""))
+
+
+def _inside(one: Found, scope: str) -> bool:
+    """Whether a name, or one it comes from, lies in a scope: what is before its last slash or dot."""
+    paths = (name.lower().replace(".", "/").rpartition("/")[0] for name in (one.name, one.label or "", *one.origin))
+    return any(f"/{scope.replace('.', '/')}" in f"/{path}" for path in paths)
 
 
 def _scopes(found: list[Found]) -> list[list[Any]]:

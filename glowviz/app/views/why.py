@@ -1,5 +1,6 @@
 """Why passes left a node as it is: recorded refusals first, then what rules say that were off or never got there."""
 
+from collections.abc import Callable
 from typing import Any
 
 from glowviz.app.reader import Payload
@@ -14,24 +15,29 @@ LARGEST = 5000
 """Nodes up to which rules are tried anew on the snapshot; parsing its text takes about a second at 10,000."""
 
 
-def why(recording: Recording, snapshot: int, name: str) -> Payload:
-    """Return docs/payloads.md `why`, the latest refusals first."""
+GraphAt = Callable[[int], Graph]
+"""Reads the graph of a snapshot."""
+
+
+def why(recording: Recording, snapshot: int, name: str, graph_at: GraphAt | None = None) -> Payload:
+    """Return docs/payloads.md `why`, the latest refusals first; `graph_at` may remember graphs it has read."""
+    graph_at = graph_at or recording.graph
     steps = recording.passes()
     last = min(snapshot, recording.last("graph") or 0)
     refused = [one for one in reversed(recording.refusals_at(name)) if one["snapshot"] <= snapshot]
-    earlier = _Earlier(recording, steps, name)
+    earlier = _Earlier(recording, steps, name, graph_at)
     remarks = [_refused(one) | earlier.order_for(one["rule"], one["snapshot"]) for one in refused]
     known = {remark["rule"] for remark in remarks}
     if steps[last]["nodes"] <= LARGEST:
-        remarks += [_tried(one, steps, last) for one in _explanations(recording, last, name) if one.rule not in known]
+        remarks += [_tried(one, steps, last) for one in _explanations(graph_at, last, name) if one.rule not in known]
     return {"name": name, "remarks": remarks}
 
 
 class _Earlier:
     """The states in which something about a node was different, tried in turn: in which would a rule have fired?"""
 
-    def __init__(self, recording: Recording, steps: list[dict[str, Any]], name: str) -> None:
-        self.recording, self.steps, self.name = recording, steps, name
+    def __init__(self, recording: Recording, steps: list[dict[str, Any]], name: str, graph_at: GraphAt) -> None:
+        self.recording, self.steps, self.name, self.graph_at = recording, steps, name, graph_at
         self._graphs: dict[int, Graph | None] = {}
 
     def order_for(self, rule: str, snapshot: int) -> Payload:
@@ -62,7 +68,7 @@ class _Earlier:
     def _fires(self, rule: str, snapshot: int) -> bool:
         if snapshot not in self._graphs:
             try:
-                self._graphs[snapshot] = self.recording.graph(snapshot)
+                self._graphs[snapshot] = self.graph_at(snapshot)
             except TextProblem:
                 self._graphs[snapshot] = None
         graph = self._graphs[snapshot]
@@ -80,11 +86,11 @@ def _refused(one: dict[str, Any]) -> Payload:
             "would": "", "kind": "kept" if one["kind"] == "keep" else "no match"}
 
 
-def _explanations(recording: Recording, snapshot: int, name: str) -> list[Explanation]:
+def _explanations(graph_at: GraphAt, snapshot: int, name: str) -> list[Explanation]:
     import glowviz.compiler.passes  # noqa: F401  # registers the rules
 
     try:
-        graph = recording.graph(snapshot)
+        graph = graph_at(snapshot)
     except TextProblem:  # a graph that a failed pass left behind may not parse; the recorded refusals remain
         return []
     # That a node in use is not dead needs no remark.

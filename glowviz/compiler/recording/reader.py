@@ -14,6 +14,7 @@ import orjson
 from glowviz.compiler.graph import Graph, Payload
 from glowviz.compiler.program import Program
 from glowviz.compiler.recording.life import Event, birth, events_of
+from glowviz.compiler.recording.notebook import html
 from glowviz.compiler.recording.rows import (
     SEPARATOR,
     Absent,
@@ -121,6 +122,10 @@ class Recording:
         """The last snapshot of `graph` or `program` level."""
         test = "level = 'program'" if level == "program" else "level != 'program'"
         return self.query(f"SELECT MAX(snapshot) AS n FROM passes WHERE {test}")[0]["n"]
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the run's facts and what each pass did, a few kB, every text escaped."""
+        return html(self.meta, self.passes())
 
     # snapshots ---------------------------------------------------------------------------------
 
