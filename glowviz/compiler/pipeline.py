@@ -26,6 +26,7 @@ from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
+from glowviz.compiler.specialize import Specialized, declared_dims
 from glowviz.compiler.verify import verify_plan
 
 Source = Any
@@ -105,7 +106,7 @@ def _placed(stages: tuple[Stage, ...], one: Pass) -> tuple[Stage, ...]:
     at = names.index(one.after) + 1 if one.after else names.index("lower") if "lower" in names else len(names)
     while one.after and at < len(names) and PASSES[names[at]].after == one.after:
         at += 1
-    flat.insert(at, (flat[at - 1][0], one.name))
+    flat.insert(at, (flat[max(at - 1, 0)][0], one.name))
     return tuple(Stage(s.name, tuple(name for stage, name in flat if stage == s.name)) for s in stages)
 
 
@@ -133,7 +134,8 @@ def compile(
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
     `order` runs the graph passes in another order, stage by stage. With `measured_runs`, the recording also gets
-    the times of so many runs, the error after every pass and statistics of every value.
+    the times of so many runs, the error after every pass and statistics of every value. `run` with another size of
+    a dimension that the model leaves open compiles again and keeps both (`executable.specializations`).
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
@@ -146,15 +148,30 @@ def compile(
     with _finishing(recorder):
         if recorder is not None and order is not None:
             recorder.set_meta({"order": [[stage.name, list(stage.passes)] for stage in stages]})
-        graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
-        program, plan = lower_to_program(graph, ledger, backend)
-        progress("Kernels: compiling")
-        executable = backend.build(program, plan)
+        started = time.perf_counter()
+        executable = built(source, shapes, ledger, backend, stages)
+        seconds = time.perf_counter() - started
         if recorder is not None:
             record_code(recorder, executable)
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress)
-    return executable
+
+    def again(other: Mapping[str, tuple[int, ...]]) -> Executable:
+        fresh = Ledger(backend.target, None, frozenset(disable), with_shapes(options, other), progress)
+        return built(source, other, fresh, backend, stages)
+
+    return Specialized(executable, seconds, partial(declared_dims, source), again, progress)
+
+
+def built(
+    source: Source, shapes: Mapping[str, tuple[int, ...]] | None, ledger: Ledger, backend: Backend,
+    stages: tuple[Stage, ...],
+) -> Executable:
+    """The whole way once, for one set of shapes."""
+    graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
+    program, plan = lower_to_program(graph, ledger, backend)
+    ledger.progress("Kernels: compiling")
+    return backend.build(program, plan)
 
 
 @contextmanager
