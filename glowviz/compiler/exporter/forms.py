@@ -16,6 +16,7 @@ from glowviz.compiler.graph import Graph, Node, Region
 from glowviz.compiler.onnx_words import ABSENT, CAPTURED, FIELD_OF
 from glowviz.compiler.ops import (
     DFT,
+    AlongAxes,
     Cast,
     Clip,
     ConstantOfShape,
@@ -168,6 +169,13 @@ def _swish(sheet: Sheet, node: Node) -> None:
     sheet.node("Mul", [x, gate], [sheet.value(node.name)])
 
 
+def _along_axes(sheet: Sheet, node: Node) -> None:
+    """The op that it stands for."""
+    op = node.op
+    more = {"keepdims": op.keepdims, "noop_with_empty_axes": op.noop} if op.kind.startswith("Reduce") else {}
+    sheet.node(op.kind, [sheet.value(op.x), sheet.value(op.axes)], [sheet.value(node.name)], more)
+
+
 def _dft(sheet: Sheet, node: Node) -> None:
     """The axis is an operand."""
     op = node.op
@@ -208,7 +216,7 @@ def _channel_shuffle(sheet: Sheet, node: Node) -> None:
 
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
-    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft,
+    ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft, AlongAxes: _along_axes,
     ChannelShuffle: _channel_shuffle,
 }
 

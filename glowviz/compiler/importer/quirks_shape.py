@@ -27,9 +27,17 @@ def _axes(site: Site, index: int = 1) -> tuple[int, ...] | None:
     return tuple(int(a) for a in array.reshape(-1))
 
 
+def _computed(site: Site) -> bool:
+    """The axes are an operand whose content is not known."""
+    return site.operand(1) is not None and "axes" not in site.given and site.known(1) is None
+
+
 @quirk(*_LINEAR, *_OTHERS)
 def reduction(site: Site) -> Op:
     """Axes are an attribute, () for all; `noop_with_empty_axes` makes "none" mean none."""
+    if _computed(site):
+        keep, noop = bool(site.number("keepdims", 1)), bool(site.number("noop_with_empty_axes", 0))
+        return op("AlongAxes", site.need(0), site.need(1), kind=site.kind, keepdims=keep, noop=noop)
     axes = _axes(site)
     nothing = site.attrs.pop("noop_with_empty_axes", 0) and not axes
     if nothing and site.kind in _LINEAR:
@@ -44,6 +52,8 @@ def reduction(site: Site) -> Op:
 @quirk("Squeeze", "Unsqueeze")
 def squeeze(site: Site) -> Op:
     """Axes are an attribute; Squeeze without any takes every dim of 1."""
+    if _computed(site):
+        return op("AlongAxes", site.need(0), site.need(1), kind=site.kind)
     axes = _axes(site)
     if axes is None and site.kind == "Unsqueeze":
         raise site.problem("Unsqueeze does not say its axes", "axes")

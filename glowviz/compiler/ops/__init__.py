@@ -20,6 +20,7 @@ from glowviz.compiler.ops.activations import (
     Swish,
     ThresholdedRelu,
 )
+from glowviz.compiler.ops.along_axes import AlongAxes
 from glowviz.compiler.ops.arrange import Concat, DepthToSpace, Pad, Slice, SpaceToDepth, Split
 from glowviz.compiler.ops.base import (
     INSTRUCTIONS,
@@ -193,6 +194,7 @@ __all__ = [
     "Acos",
     "Acosh",
     "Add",
+    "AlongAxes",
     "And",
     "ArgMax",
     "ArgMin",

@@ -98,7 +98,8 @@ CASES = {
     ),
     "Attention": one("Attention", f32(B, S, H), f32(H, 3 * H), f32(3 * H), num_heads=2),
     "Attention with a mask": one(
-        "Attention", f32(B, S, H), f32(H, 3 * H), f32(3 * H), np.array([[1] * 5, [1, 1, 1, 0, 0]], np.int32), num_heads=2
+        "Attention", f32(B, S, H), f32(H, 3 * H), f32(3 * H), np.array([[1] * 5, [1, 1, 1, 0, 0]], np.int32),
+        num_heads=2,
     ),
     "Attention of ends": one(
         "Attention", f32(B, S, H), f32(H, 3 * H), f32(3 * H), np.array([5, 3], np.int32), num_heads=2

@@ -11,6 +11,8 @@ import onnx
 import pytest
 from onnx import NodeProto, TensorProto, numpy_helper
 
+from glowviz.compiler.exporter import to_onnx
+from glowviz.compiler.pipeline import compile as compile_model
 from tests.compiler.importer.small import by_runtime, by_us, kinds, model, node, read, value
 
 X = (2, 3, 4, 4)
@@ -271,6 +273,22 @@ def test_old_reshape_and_cast_texts() -> None:
     x = np.arange(6, dtype=np.float32).reshape(2, 3)
     result = by_us(read(model(nodes, [value("x")], ["y"], opset=4)), {"x": x})[0]
     np.testing.assert_array_equal(result, x.reshape(3, 2).astype(np.int32))
+
+
+@pytest.mark.parametrize("one", [
+    node("ReduceSum", ["x", "a"], ["y"], keepdims=0),
+    node("ReduceMax", ["x", "a"], ["y"]),
+    node("Unsqueeze", ["x", "a"], ["y"]),
+], ids=lambda n: n.op_type)
+def test_axes_may_be_computed_while_it_runs(one: NodeProto) -> None:
+    proto = model([one], [value("x"), value("a", (1,), TensorProto.INT64)], ["y"], opset=18)
+    graph = read(proto)
+    assert kinds(graph) == ["AlongAxes"]
+    given = {"x": np.arange(6, dtype=np.float32).reshape(2, 3), "a": np.array([1])}
+    wanted = by_runtime(proto, given)[0]
+    np.testing.assert_array_equal(by_us(graph, given)[0], wanted)
+    np.testing.assert_array_equal(compile_model(graph).run(given)["y"], wanted)
+    np.testing.assert_array_equal(by_runtime(to_onnx(graph), given)[0], wanted)
 
 
 def test_batch_statistics_are_written_out() -> None:
