@@ -11,6 +11,7 @@ from glowviz.compiler.target import Target
 
 L2_BYTES = 24.0  # a cycle, streaming
 L3_BYTES = 32.0  # a cycle, prefetched while FMAs run
+ROWS_AGAIN = 0.25  # of a byte of A that comes again for the next panel: rows are few long streams, easily foreseen
 COPY_ROWS = 4  # tiles of rows that pay for gathering a panel first
 PREFETCHERS = 3  # tiles of rows among which asking for a panel is shared, at least
 FAR_ROW = 2048  # bytes between rows of B from which every row costs a new page or cache set
@@ -77,8 +78,8 @@ def _traffic(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
     width, tiles = schedule.vectors * target.vector_width, Cut(spec.m, schedule.rows).tiles
     b, a, panels = FLOAT * spec.k * spec.n, FLOAT * spec.m * spec.k, -(-spec.n // width)
     if schedule.outer == "panels":
-        again = a * (panels - 1) if a > target.l2 // 2 else 0
-        again += b * (tiles - 1) if FLOAT * spec.k * width > target.l2 * 3 // 4 else 0
+        again = a * (panels - 1) * ROWS_AGAIN if a > target.l2 // 2 else 0
+        again += b * (tiles - 1) if FLOAT * spec.k * width > target.l2 * 5 // 8 else 0
     else:
         again = b * (tiles - 1) if b > target.l2 // 2 else 0
     return again * spec.batch / L3_BYTES

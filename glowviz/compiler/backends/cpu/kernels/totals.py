@@ -11,8 +11,8 @@ from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT
 from glowviz.compiler.backends.cpu.values import Index, Value
 from glowviz.compiler.target import Target
 
-BLOCK = 256
-"""Turns of a reduction in one block, about."""
+BLOCK = 384
+"""Turns of a reduction in one block, about; without FMA 256."""
 MOST = 8
 """Blocks, about: where they would be more they are made longer, so that totals cost no more than 2 % of the time.
 
@@ -44,7 +44,8 @@ def blocks_for(steps: int, turns: int, target: Target) -> Blocks | None:
     """
     if steps < 2 or steps * turns <= (LONG if target.has_fma else SHORT):
         return None
-    wanted = max(1, round(BLOCK / turns), round(steps / MOST) if target.has_fma else 1)
+    short = BLOCK if target.has_fma else BLOCK * 2 // 3
+    wanted = max(1, round(short / turns), round(steps / MOST) if target.has_fma else 1)
     near = [n for n in range(-(-wanted // 2), wanted * 3 // 2 + 1) if steps % n == 0]
     return Blocks(steps, min(near, key=lambda n: abs(n - wanted)) if near else wanted)
 
