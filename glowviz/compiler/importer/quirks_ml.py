@@ -207,3 +207,44 @@ def choose(site: Site, scores: str, classes: np.ndarray, transform: str, single:
     site.sketch.define(label, site.results[:1], site.origin, site.where)
     if len(site.results) > 1:
         site.sketch.define(after(site, scores, transform), site.results[1:2], site.origin, site.where)
+
+
+@quirk(f"{ML}::SVMRegressor")
+def svm_regressor(site: Site) -> Op:
+    """Sums of kernels between x and the support vectors; without any, a linear model. One class: a sign."""
+    x = as_floats(site, site.need(0))
+    dtype = site.type(x).dtype
+    count = int(site.number("n_supports", 0))
+    weights = np.array(site.given.get("coefficients", ()), dtype)
+    if count:
+        vectors = np.array(site.given.get("support_vectors", ()), dtype).reshape(count, -1)
+        x = kernel(site, x, vectors)
+    product = site.add(op("MatMul", x, site.const(weights.reshape(-1, 1), "coefficients", dtype)), "product")
+    sums = op("Add", product, site.const(site.given.get("rho", (0.0,))[0], "rho", dtype))
+    if site.number("one_class", 0):
+        zero = site.const(0, "zero", dtype)
+        positive = site.add(op("Greater", site.add(sums, "sums"), zero), "positive")
+        return op("Where", positive, site.const(1, "inside", dtype), site.const(-1, "outside", dtype))
+    return after(site, site.add(sums, "sums"), str(site.attrs.get("post_transform", "NONE")))
+
+
+def kernel(site: Site, x: str, vectors: np.ndarray) -> str:
+    """Every row of x against every support vector."""
+    kind = str(site.attrs.get("kernel_type", "LINEAR"))
+    gamma, add, degree = (*site.given.get("kernel_params", ()), 0.0, 0.0, 0.0)[:3]
+    dtype = vectors.dtype
+    dot = site.add(op("MatMul", x, site.const(vectors.T, "vectors", dtype)), "dot")
+    if kind == "LINEAR":
+        return dot
+    if kind == "RBF":
+        # |x - v|² = |x|² + |v|² - 2 x·v
+        square = site.add(op("ReduceSumSquare", x, axes=(-1,), keepdims=True), "square")
+        far = site.add(op("Add", square, site.const((vectors**2).sum(1), "squares", dtype)), "far")
+        twice = site.add(op("Mul", dot, site.const(2, "two", dtype)), "twice")
+        distance = site.add(op("Sub", far, twice), "distance")
+        return site.add(op("Exp", site.add(op("Mul", distance, site.const(-gamma, "gamma", dtype)), "scaled")), "near")
+    scaled = site.add(op("Mul", dot, site.const(gamma, "gamma", dtype)), "scaled")
+    moved = site.add(op("Add", scaled, site.const(add, "coef0", dtype)), "moved")
+    if kind == "SIGMOID":
+        return site.add(op("Tanh", moved), "bent")
+    return site.add(op("Pow", moved, site.const(degree, "degree", dtype)), "power")

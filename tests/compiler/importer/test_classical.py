@@ -52,6 +52,13 @@ CASES: dict[str, tuple[NodeProto, np.ndarray, int]] = {
         "LinearClassifier", X, results=2, coefficients=list(np.arange(9) / 5 - 0.8), intercepts=[0.1, 0.2, 0.0],
         classlabels_ints=[4, 5, 6], post_transform="SOFTMAX", multi_class=1,
     ),
+    **{
+        f"SVMRegressor {kind}": one(
+            "SVMRegressor", X, coefficients=[0.5, -1.0], support_vectors=[0.1, 0.2, 0.3, -1.0, 0.5, 2.0], n_supports=2,
+            kernel_type=kind, kernel_params=[0.3, 0.1, 2.0], rho=[0.25],
+        )
+        for kind in ("LINEAR", "RBF", "POLY", "SIGMOID")
+    },
     "TreeEnsembleRegressor": one(
         "TreeEnsembleRegressor", X, **TREES, **leaves("target", [0] * 5, FIVE), base_values=[0.3], n_targets=1
     ),
