@@ -88,19 +88,19 @@ def _rewrite(
     """Return the one firing that does the harm with the files around it, or a note on why there is none to name."""
     from glowviz.compiler.backends import backend_named
     from glowviz.compiler.rewrite import PASSES
-    from glowviz.compiler.validate import ValidationProblem, bisect_rewrites
+    from glowviz.compiler.validate import bisect_rewrites
 
-    if name not in PASSES or not PASSES[name].rules or not isinstance(before, Graph):
-        return {"note": f"{name} has no rules, so there is no single rewrite to name."}
+    if name not in PASSES:
+        return {"note": f"{name} is no pass of rewrites, so there is no single one to name."}
     target = backend_named(options["target"], options["threads"]).target
-    try:
-        guilty = bisect_rewrites(before, PASSES[name], feeds, tolerance, target)
-    except ValidationProblem as problem:
-        return {"note": f"{problem.what[0].upper()}{problem.what[1:]}. {problem.do}."}
+    guilty = bisect_rewrites(before, PASSES[name], feeds, tolerance, target)
     if guilty is None:
         return {"note": f"{name} alone keeps every result: it takes the passes before it to go wrong."}
     change = guilty.change
-    files = _reproducer(guilty.before, change.anchor, name, tolerance, folder)
+    if not isinstance(before, Graph):
+        return {"rewrite": guilty.number, "rule": change.rule, "name": change.anchor, "reason": change.reason,
+                "note": "A part of a program cannot be cut out here: glowviz bisect --save cuts it out of the model."}
+    files = _reproducer(before, change.anchor, name, tolerance, folder)
     return {"rewrite": guilty.number, "rule": change.rule, "name": change.anchor, "reason": change.reason,
             "files": files, "difference": str(guilty.difference)}
 
@@ -121,16 +121,16 @@ def _reproducer(graph: Graph, anchor: str, pass_name: str, tolerance: float, fol
 
 
 def _smallest(graph: Graph, anchor: str, pass_name: str, tolerance: float) -> Graph:
-    from glowviz.compiler.cutout import cut_out
+    from glowviz.compiler.cutout import smallest_cut
     from glowviz.compiler.rewrite import PASSES
     from glowviz.compiler.validate import compare
 
-    for distance in (1, 2, 4, 8):
-        part = cut_out(graph, anchor, distance)
+    def shows(part: Graph) -> bool:
         with suppress(Exception):  # a pass that falls over on a part does not show this fault
-            if not compare(part, PASSES[pass_name].run(part)[0]).within(tolerance):
-                return part
-    return cut_out(graph, anchor)
+            return not compare(part, PASSES[pass_name].run(part)[0]).within(tolerance)
+        return False
+
+    return smallest_cut(graph, [anchor], shows) or graph
 
 
 TEST_TEXT = '''"""{name} keeps what this cut-out computes (it did not when the file was written)."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from glowviz import __version__
-from glowviz.cli import checks, commands, exports, show, tables, text_filter
+from glowviz.cli import bisection, checks, commands, exports, show, tables, text_filter
 from glowviz.compiler.problem import Problem
 
 Run = Callable[[argparse.Namespace], int | None]
@@ -141,8 +141,9 @@ def _validate(one: argparse.ArgumentParser) -> None:
 
 def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
-    one.add_argument("--tolerance", type=float, default=1e-4, help="of max |value|")
-    one.add_argument("--save", metavar="cut.onnx", help="write the nodes around the rewrite as .onnx and .glow")
+    one.add_argument("--tolerance", type=float,
+                     help="of max |value|, for all passes together (default: to each pass what it promises)")
+    one.add_argument("--save", metavar="cut.onnx", help="write the smallest part that shows it, as .onnx and .glow")
 
 
 def _diff(one: argparse.ArgumentParser) -> None:
@@ -181,7 +182,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {
     "bench": (_bench, commands.bench),
     "tune": (_tune, commands.tune),
     "validate": (_validate, checks.validate),
-    "bisect": (_bisect, checks.bisect),
+    "bisect": (_bisect, bisection.bisect),
     "diff": (_diff, checks.diff),
     "show": (_show, show.show),
     "export": (_export, exports.export),

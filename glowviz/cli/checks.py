@@ -1,13 +1,12 @@
-"""Commands that check compilations: prove every pass, find the one that broke a result, compare two."""
+"""Commands that check compilations: hold every pass to its promise, compare two recordings."""
 
 from __future__ import annotations
 
 import argparse
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
-from glowviz.cli.sources import clear, compile_options, source, writable
+from glowviz.cli.sources import clear, compile_options, source
 from glowviz.cli.tables import columns
 
 STAGE_TOLERANCE = 1e-6
@@ -28,7 +27,7 @@ def validate(options: argparse.Namespace) -> int:
     for (_, before), (name, after) in pairwise(steps):
         if after is before or name == "bind_shapes":
             continue
-        tolerance = PASSES[name].tolerance if name in PASSES else STAGE_TOLERANCE
+        tolerance = promised(name)
         difference = compare(before, after, feeds)
         kept = difference.within(tolerance)
         broken += not kept
@@ -38,74 +37,16 @@ def validate(options: argparse.Namespace) -> int:
     return 1 if broken else 0
 
 
+def promised(name: str) -> float:
+    """How far a pass may change results, of max |value|; 0 = not at all."""
+    from glowviz.compiler.rewrite import PASSES
+
+    return PASSES[name].tolerance if name in PASSES else STAGE_TOLERANCE
+
+
 def bound(steps: list[tuple[str, Any]]) -> Any:
     """The first snapshot whose shapes are all bound."""
     return next((ir for name, ir in steps if name == "bind_shapes"), steps[0][1])
-
-
-def bisect(options: argparse.Namespace) -> int:
-    """Find the first pass whose result is wrong, and the single rewrite in it; exit status 1 when there is one."""
-    from glowviz.compiler.pipeline import snapshots
-    from glowviz.compiler.validate import bisect_passes, inputs_of
-
-    saved = writable(options.save, "--save") if options.save else None
-    chosen = compile_options(options)
-    steps = snapshots(source(options.model), **chosen)
-    clear(options)
-    feeds = inputs_of(bound(steps), options.seed)
-    first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
-    bad = bisect_passes(steps[first:], feeds, options.tolerance)
-    if bad is None:
-        print(f"no pass changes a result by more than {options.tolerance:g} of its largest value")
-        return 0
-    print(f"{bad.name} is the first pass whose result is wrong: {bad.difference}")
-    before = steps[first + bad.position - 1][1]
-    _show_rewrite(bad.name, before, feeds, options, chosen["options"].get(bad.name, {}), saved)
-    return 1
-
-
-def _show_rewrite(
-    name: str, before: Any, feeds: Any, options: argparse.Namespace, settings: dict[str, Any], saved: Path | None
-) -> None:
-    """Print the one firing that does the harm, and save the nodes around it; say so where there is none to name."""
-    from glowviz.compiler.backends import backend_named
-    from glowviz.compiler.graph import Graph
-    from glowviz.compiler.rewrite import PASSES
-    from glowviz.compiler.validate import ValidationProblem, bisect_rewrites
-
-    if name not in PASSES or not PASSES[name].rules or not isinstance(before, Graph):
-        print(f"{name} has no rules, so there is no single rewrite to name")
-        return
-    target = backend_named(options.target, options.threads).target
-    try:
-        guilty = bisect_rewrites(before, PASSES[name], feeds, options.tolerance, target, settings)
-    except ValidationProblem as problem:
-        print(problem)
-        return
-    if guilty is None:
-        print(f"{name} alone keeps every result: it takes the passes before it to go wrong")
-        return
-    change = guilty.change
-    print(f"rewrite {guilty.number}: {change.rule} at %{change.anchor}: {change.reason}")
-    if saved is not None:
-        _save_cut(guilty.before, change.anchor, saved)
-
-
-def _save_cut(graph: Any, anchor: str, path: Path) -> None:
-    from glowviz.compiler.cutout import cut_out
-    from glowviz.compiler.exporter import ExportProblem, save
-    from glowviz.compiler.text import write_glow
-
-    part = cut_out(graph, anchor)
-    text = path.with_suffix(".glow")
-    beside = write_glow(text, part)
-    written = [str(text), *([str(beside)] if beside else [])]
-    try:
-        save(part, path)
-        written.insert(0, str(path))
-    except ExportProblem as problem:
-        print(f"not saved as ONNX: {problem}")
-    print(f"{', '.join(written)}: {len(part)} nodes around %{anchor}")
 
 
 def diff(options: argparse.Namespace) -> int:

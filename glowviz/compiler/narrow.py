@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from glowviz.compiler.graph import NOWHERE, Graph, Node
 from glowviz.compiler.program import Buffer, Instr, Program, Statement
 from glowviz.compiler.rewrite import Edit
-from glowviz.compiler.text import buffer_text, node_text, statement_text
+from glowviz.compiler.text import buffer_text, node_text, payload_text, statement_text
 from glowviz.compiler.types import TypeProblem
 from glowviz.compiler.verify import VerifyProblem, verify_graph, verify_program
 
@@ -141,7 +141,8 @@ class GraphSteps:
             return f"{unit}: another value leaves the graph"
         old, new = self.before.nodes.get(name), self.after.nodes.get(name)
         if old is None:
-            return f"constant %{name} holds other numbers"
+            old_text, new_text = (payload_text(g.constants[name].payload) for g in (self.before, self.after))
+            return f"%{name} = {old_text} became {new_text}"
         return f"{_line(old)} became {_line(new).partition(' = ')[2] if new is not None else 'a constant'}"
 
     def names(self, unit: str) -> tuple[str, ...]:
@@ -174,7 +175,9 @@ class ProgramSteps:
         for tag, i1, i2, j1, j2 in SequenceMatcher(None, *lines, autojunk=False).get_opcodes():
             if tag != "equal":
                 single = tag == "replace" and i2 - i1 == j2 - j1
-                spans = [(i1 + k, i1 + k + 1, j1 + k, j1 + k + 1) for k in range(i2 - i1)] if single else [(i1, i2, j1, j2)]
+                spans = [(i1, i2, j1, j2)]
+                if single:
+                    spans = [(i1 + k, i1 + k + 1, j1 + k, j1 + k + 1) for k in range(i2 - i1)]
                 self._spans |= {f"statement {span[0]} -> {span[2]}": span for span in spans}
         buffers = [f"%{n}" for n, b in new.buffers.items() if n in old.buffers and _differs(old.buffers[n], b)]
         ends = [(tuple((o.public, o.buffer) for o in p.outputs), dict(p.updates)) for p in (old, new)]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.interpreter import Memo, run_graph, run_program, sample_inputs
+from glowviz.compiler.narrow import fewest, steps_between
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.program import Program
+from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.records import Change
 from glowviz.compiler.rewrite import Pass, PassLog, firing_limit
 from glowviz.compiler.target import Target
@@ -106,10 +107,13 @@ def inputs_of(snapshot: Snapshot, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def outputs_of(snapshot: Snapshot, inputs: Arrays, memo: Memo | None = None) -> dict[str, np.ndarray]:
-    """What a snapshot computes, by the interpreter."""
+    """What a snapshot computes, by the interpreter: its outputs, and as `next NAME` the states that it renews."""
+    states: dict[str, np.ndarray] = {}
     if isinstance(snapshot, Graph):
-        return run_graph(snapshot, inputs, memo=memo)
-    return run_program(snapshot, inputs)
+        found = run_graph(snapshot, inputs, memo=memo, states=states)
+    else:
+        found = run_program(snapshot, inputs, states=states)
+    return found | {f"next {name}": states[name] for name in snapshot.updates}
 
 
 def differences(before: Arrays, after: Arrays) -> Difference:
@@ -196,62 +200,159 @@ def bisect_passes(
     return BadPass(wrong, snapshots[wrong][0], snapshots[right][1], snapshots[wrong][1], found)
 
 
+def first_broken(
+    snapshots: Sequence[tuple[str, Snapshot]],
+    promised: Callable[[str], float],
+    inputs: Arrays | None = None,
+    seed: int = 0,
+) -> BadPass | None:
+    """The first of (name, snapshot) pairs that differs from the one before it by more than its pass has `promised`.
+
+    Every pass is held to its own promise, whatever those before it changed within theirs.
+    """
+    feeds = inputs_of(snapshots[0][1], seed) if inputs is None and snapshots else inputs or {}
+    memo = Memo()
+    wanted: dict[str, np.ndarray] | None = None
+    for position in range(1, len(snapshots)):
+        (_, before), (name, after) = snapshots[position - 1 : position + 1]
+        if after is before:
+            continue
+        old = outputs_of(before, feeds, memo) if wanted is None else wanted
+        wanted = outputs_of(after, feeds, memo)
+        found = differences(old, wanted)
+        if not found.within(promised(name)):
+            return BadPass(position, name, before, after, found)
+    return None
+
+
 @dataclass(frozen=True)
 class BadRewrite:
-    """The one firing after which the outputs are wrong: its record, and the graphs just before and after it."""
+    """The one firing after which the outputs are wrong: its record, and the snapshots just before and after it."""
 
     number: int
-    """Counted from 1, as the pass fired."""
+    """Counted from 1, as the pass fired, or as its changes stand in the IR."""
     change: Change
-    before: Graph
-    after: Graph
+    before: Snapshot
+    after: Snapshot
     difference: Difference
-
-
-def _harm_beside_rules(name: str) -> ValidationProblem:
-    return ValidationProblem(
-        f"{name} changes the outputs even when no rule fires", f"pass {name}",
-        "all changes of the pass to be firings of its rules", "Read the pass itself: what it does beside its rules",
-    )
+    parts: tuple[str, ...] = ()
+    """What was changed, in words: the fewest changes that still make the outputs wrong."""
 
 
 def bisect_rewrites(
-    graph: Graph,
+    snapshot: Snapshot,
     one: Pass,
     inputs: Arrays | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
+    tolerance: float | None = DEFAULT_TOLERANCE,
     target: Target | None = None,
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
 ) -> BadRewrite | None:
-    """Replay a pass of rules with fewer and fewer firings; None where the pass does no harm.
+    """Replay a pass with fewer and fewer firings of its rules, or with fewer and fewer of the changes it makes.
 
-    Raises ValidationProblem for a pass whose harm is not in its rules' firings.
+    A `tolerance` of None is the pass's own promise. None where the pass does no harm.
     """
-    feeds = inputs_of(graph, seed) if inputs is None else inputs
-    memo = Memo()
-    wanted = outputs_of(graph, feeds, memo)
-
-    def replay(limit: int | None) -> tuple[Graph, PassLog]:
-        with firing_limit(limit):
-            return one.run(graph, target, **(options or {}))
-
-    def off(result: Graph) -> Difference:
-        return differences(wanted, outputs_of(result, feeds, memo))
-
-    whole, log = replay(None)
-    if off(whole).within(tolerance):
+    search = _Search(snapshot, one, inputs_of(snapshot, seed) if inputs is None else inputs,
+                     one.tolerance if tolerance is None else tolerance, target, options or {})
+    whole, log = search.replay(None)
+    if not search.wrong(whole):
         return None
-    if not off(replay(0)[0]).within(tolerance):
-        raise _harm_beside_rules(one.name)
+    if not log.changes or search.wrong(search.replay(0)[0]):
+        return search.narrowed(snapshot, whole, log)
     right, wrong = 0, len(log.changes)
     while wrong - right > 1:
         middle = (right + wrong) // 2
-        if off(replay(middle)[0]).within(tolerance):
-            right = middle
-        else:
+        if search.wrong(search.replay(middle)[0]):
             wrong = middle
-    after, record = replay(wrong)
-    return BadRewrite(wrong, record.changes[-1], replay(right)[0], after, off(after))
+        else:
+            right = middle
+    before, (after, record) = search.replay(right)[0], search.replay(wrong)
+    if search.wrong(before) or not search.wrong(after):
+        return search.narrowed(snapshot, whole, log)  # how often the rules may fire is not all that counts
+    parts = search.narrowed(before, after, record).parts
+    return BadRewrite(wrong, record.changes[-1], before, after, search.off(after), parts)
 
 
+@dataclass
+class _Search:
+    """What is wanted of a pass, and how to ask whether it is so."""
+
+    snapshot: Snapshot
+    one: Pass
+    feeds: Arrays
+    tolerance: float
+    target: Target | None
+    options: Mapping[str, Any]
+    memo: Memo = field(default_factory=Memo)
+
+    def __post_init__(self) -> None:
+        self.wanted = outputs_of(self.snapshot, self.feeds, self.memo)
+
+    def replay(self, limit: int | None) -> tuple[Snapshot, PassLog]:
+        with firing_limit(limit):
+            return self.one.run(self.snapshot, self.target, **self.options)
+
+    def off(self, result: Snapshot) -> Difference:
+        return differences(self.wanted, outputs_of(result, self.feeds, self.memo))
+
+    def wrong(self, result: Snapshot) -> bool:
+        return not self.off(result).within(self.tolerance)
+
+    def narrowed(self, before: Snapshot, after: Snapshot, log: PassLog) -> BadRewrite:
+        """The fewest changes from `before` that still do the harm; told by a record of the pass where it has one."""
+        steps = steps_between(before, after)
+
+        def shows(chosen: Sequence[str]) -> bool:
+            part = steps.apply(chosen)
+            try:
+                return part is not None and self.wrong(part)
+            except Problem:  # what cannot run shows nothing
+                return False
+
+        whole = bool(steps.units) and shows(steps.units)
+        units = fewest(steps.units, shows) if whole else steps.units
+        made = steps.apply(units) if whole else after
+        names = tuple(dict.fromkeys(name for unit in units for name in steps.names(unit)))
+        parts = tuple(steps.told(unit) for unit in units)
+        change = next((c for c in log.changes if {c.anchor, *c.changed, *c.removed, *c.added} & set(names)), None)
+        if change is None:
+            anchor = names[0] if names else ""
+            change = Change(self.one.name, anchor, "; ".join(parts[:3]), changed=names)
+        number = 1 + (steps.units.index(units[0]) if units else 0)
+        return BadRewrite(number, change, before, made, self.off(made), parts)
+
+
+def first_value(
+    before: Snapshot, after: Snapshot, inputs: Arrays, tolerance: float
+) -> tuple[OutputDifference, Any, Any] | None:
+    """The first value of both, in the order of `before`, that is another one: the difference, expected and found.
+
+    Numbers are those at the worst index; of arrays of different shapes, the shapes. None where all are equal.
+    """
+    old, new = (values_of(snapshot, inputs) for snapshot in (before, after))
+    for name in (name for name in old if name in new):
+        found = difference(name, old[name], new[name])
+        if not Difference((found,)).within(tolerance):
+            if getattr(old[name], "shape", ()) != getattr(new[name], "shape", ()):
+                return found, list(old[name].shape), list(new[name].shape)
+            return found, _at(old[name], found.worst), _at(new[name], found.worst)
+    return None
+
+
+def _at(content: Any, index: tuple[int, ...]) -> Any:
+    return content[index] if isinstance(content, np.ndarray) and content.size else content
+
+
+def values_of(snapshot: Snapshot, inputs: Arrays) -> dict[str, Any]:
+    """Every value by name, in the order they are made; of a Program, what the instruction that makes it wrote."""
+    found: dict[str, Any] = {}
+    if isinstance(snapshot, Graph):
+        run_graph(snapshot, inputs, watch=lambda _, made: found.update(made))
+        return found
+
+    def written(instr: Instr, made: Arrays) -> None:
+        if instr.value and instr.outs[0] in made:
+            found[instr.value] = made[instr.outs[0]]
+
+    run_program(snapshot, inputs, watch=written)
+    return found

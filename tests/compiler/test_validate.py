@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from glowviz.compiler.graph import Graph, Node, Output, constant
+from glowviz.compiler.graph import Graph, Node, Output, Payload, State, constant
 from glowviz.compiler.irgen import irgen
 from glowviz.compiler.ops import Abs, Add, Mul, Neg, Op, Relu
 from glowviz.compiler.program import Instr
@@ -18,6 +18,8 @@ from glowviz.compiler.validate import (
     compare,
     difference,
     differences,
+    first_broken,
+    first_value,
 )
 
 KIND = Type("f32", (4, 5))
@@ -152,7 +154,40 @@ def test_the_one_bad_rewrite_is_found() -> None:
     assert bisect_rewrites(chain(Abs, Relu, Relu), careless) is None
 
 
-def test_harm_beside_the_rules_is_told() -> None:
-    broken = Pass("broken", lambda graph: with_op(graph, "v0", Add("x", "x")), "graph", False, 0.0, "")
-    with pytest.raises(ValidationProblem, match="even when no rule fires"):
-        bisect_rewrites(chain(Relu, Neg), broken)
+def test_harm_beside_the_rules_is_narrowed_to_the_node() -> None:
+    def function(graph: Graph) -> Graph:
+        return with_op(with_op(graph, "v1", Add("v0", "v0")), "v0", Abs("x"))
+
+    broken = Pass("broken", function, "graph", False, 0.0, "")
+    found = bisect_rewrites(chain(Abs, Relu, Neg), broken)
+    assert found is not None
+    assert (found.change.rule, found.change.anchor) == ("broken", "v1")
+    assert found.parts == ("%v1: f32[4x5] = Relu(%v0) became Add(%v0, %v0)",)
+
+
+def test_each_pass_is_held_to_its_own_promise() -> None:
+    """One part in a thousand is what the second may do and the third may not."""
+    graph = chain(Relu).evolve(constants={"c": constant("c", np.array(1.001, np.float32))})
+    near = with_op(graph, "v0", Mul("x", "c"))
+    inputs = {"x": np.ones(KIND.dims, np.float32)}
+    snapshots = [("imported", graph), ("same", graph), ("loose", near), ("strict", graph)]
+    found = first_broken(snapshots, {"loose": 0.01, "strict": 0.0}.__getitem__, inputs)
+    assert found is not None
+    assert (found.position, found.name) == (3, "strict")
+    assert found.before is near
+    assert first_broken(snapshots, lambda _: 0.01, inputs) is None
+
+
+def test_the_first_value_that_differs_is_told_with_what_it_should_be() -> None:
+    inputs = {"x": np.full(KIND.dims, -2, np.float32)}
+    found = first_value(chain(Abs, Relu, Neg), chain(Abs, Neg, Neg), inputs, 0.0)
+    assert found is not None
+    assert (found[0].public, found[1], found[2]) == ("v1", 2.0, -2.0)
+    assert first_value(chain(Abs, Relu), irgen(chain(Abs, Relu)), inputs, 0.0) is None
+
+
+def test_a_state_that_is_renewed_wrongly_is_a_difference() -> None:
+    state = State("s", KIND, Payload(np.zeros(KIND.dims, np.float32)))
+    graph = chain(Relu, Neg).evolve(states={"s": state}, updates={"s": "v0"})
+    assert not compare(graph, graph.evolve(updates={"s": "v1"})).exact
+    assert compare(graph, irgen(graph)).exact

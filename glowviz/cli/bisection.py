@@ -1,0 +1,168 @@
+"""`glowviz bisect` names the first pass that breaks a result and the one rewrite in it, and cuts out what shows it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from glowviz.cli.checks import bound, promised
+from glowviz.cli.sources import clear, compile_options, source, writable
+from glowviz.compiler.graph import Graph
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.validate import BadPass, BadRewrite
+
+SHOWN = 4
+"""Changes that are listed where it takes several to go wrong."""
+
+
+def bisect(options: argparse.Namespace) -> int:
+    """Find the first pass whose result is wrong, and the single rewrite in it; exit status 1 when there is one."""
+    from glowviz.compiler.pipeline import snapshots
+    from glowviz.compiler.validate import inputs_of
+
+    saved = writable(options.save, "--save") if options.save else None
+    chosen = compile_options(options)
+    steps = snapshots(source(options.model), **chosen)
+    clear(options)
+    feeds = inputs_of(bound(steps), options.seed)
+    bad = first_bad(steps, options.tolerance, feeds)
+    if bad is None:
+        limit = "" if options.tolerance is None else f"{options.tolerance:g} of its largest value"
+        print(f"no pass changes a result by more than {limit}" if limit else "no pass breaks its promise")
+        return 0
+    print(f"{bad.name} is the first pass whose result is wrong: {bad.difference}")
+    names = _show_rewrite(bad, feeds, options, chosen["options"].get(bad.name, {}))
+    if saved is not None:
+        _save(_part(bad, names, steps, options, chosen), bad, saved, options, chosen)
+    return 1
+
+
+def first_bad(steps: list[tuple[str, Any]], tolerance: float | None, feeds: Mapping[str, Any] | None) -> BadPass | None:
+    """By one tolerance for all passes together, or (None) by the promise of each."""
+    from glowviz.compiler.validate import bisect_passes, first_broken
+
+    first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
+    if tolerance is not None:
+        return bisect_passes(steps[first:], feeds, tolerance)
+    return first_broken(steps[first:], promised, feeds)
+
+
+def _show_rewrite(
+    bad: BadPass, feeds: Mapping[str, Any], options: argparse.Namespace, settings: Mapping[str, Any]
+) -> tuple[str, ...]:
+    """Print the one rewrite that does the harm and the first number it makes wrong; returns the values it is at."""
+    from glowviz.compiler.backends import backend_named
+    from glowviz.compiler.rewrite import PASSES
+    from glowviz.compiler.validate import bisect_rewrites
+
+    if bad.name not in PASSES:
+        print(f"{bad.name} is no pass of rewrites, so there is no single one to name")
+        return _show_value(bad.before, bad.after, feeds, promised(bad.name))
+    target = backend_named(options.target, options.threads).target
+    guilty = bisect_rewrites(bad.before, PASSES[bad.name], feeds, options.tolerance, target, settings)
+    if guilty is None:
+        print(f"{bad.name} alone keeps every result: it takes the passes before it to go wrong")
+        return ()
+    change = guilty.change
+    print(f"rewrite {guilty.number}: {change.rule} at %{change.anchor}: {change.reason}")
+    _show_parts(guilty)
+    seen = _show_value(guilty.before, guilty.after, feeds, promised(bad.name))
+    return (change.anchor, *change.changed, *change.removed, *seen)
+
+
+def _show_parts(guilty: BadRewrite) -> None:
+    """The changed nodes or statements, where the line above has not said them."""
+    told = [part for part in guilty.parts if part not in guilty.change.reason]
+    for part in told[:SHOWN]:
+        print(f"  {part}")
+    if len(told) > SHOWN:
+        print(f"  and {len(told) - SHOWN} more, all of which it takes")
+
+
+def _show_value(before: Any, after: Any, feeds: Mapping[str, Any], tolerance: float) -> tuple[str, ...]:
+    """Print the first value that is another one, with the number expected and found; returns its name."""
+    from glowviz.compiler.validate import first_value
+
+    found = first_value(before, after, feeds, tolerance)
+    if found is None:
+        return ()
+    difference, expected, other = found
+    if isinstance(expected, list):
+        print(f"%{difference.public}: expected the shape {expected}, found {other}")
+    else:
+        index = f"[{', '.join(map(str, difference.worst))}]"
+        print(f"%{difference.public}{index}: expected {_number(expected)}, found {_number(other)}")
+    return (difference.public,)
+
+
+def _number(content: Any) -> str:
+    return f"{float(content):.7g}" if isinstance(content, np.floating) else str(content)
+
+
+def _part(
+    bad: BadPass, names: Iterable[str], steps: list[tuple[str, Any]], options: argparse.Namespace,
+    chosen: dict[str, Any],
+) -> Graph:
+    """The smallest graph whose compilation goes wrong in the same pass: of what the pass was given, or of the model."""
+    from glowviz.compiler.cutout import smallest_cut
+
+    model: Graph = bound(steps)
+    shows = _showing(bad.name, options, chosen)
+    origins = _origins(bad.before, names)
+    near = [node.name for node in model if node.name in set(names) or origins.intersection(node.origin.names)]
+    sources = [(bad.before, names)] if isinstance(bad.before, Graph) else []
+    for graph, centres in (*sources, (model, near)):
+        part = smallest_cut(graph, centres, shows)
+        if part is not None:
+            return part
+    return model
+
+
+def _origins(ir: Any, names: Iterable[str]) -> set[str]:
+    """The ONNX nodes that some values of a snapshot stand for."""
+    wanted = set(names)
+    if isinstance(ir, Graph):
+        return {name for node in ir if wanted.intersection(node.results) for name in node.origin.names}
+    touched = (instr for instr in ir.instructions if wanted.intersection((instr.value, *instr.outs)))
+    return {name for instr in touched for name in instr.origin.names}
+
+
+def _showing(name: str, options: argparse.Namespace, chosen: dict[str, Any]) -> Callable[[Any], bool]:
+    """Whether a graph (or an ONNX file) goes wrong in the same pass."""
+    from glowviz.compiler.pipeline import snapshots
+    from glowviz.compiler.validate import inputs_of
+
+    settings = chosen | {"shapes": {}, "progress": lambda _: None}
+
+    def shows(part: Any) -> bool:
+        try:
+            steps = snapshots(part, **settings)
+            bad = first_bad(steps, options.tolerance, inputs_of(bound(steps), options.seed))
+        except Problem:  # what does not compile does not show this fault
+            return False
+        return bad is not None and bad.name == name
+
+    return shows
+
+
+def _save(part: Graph, bad: BadPass, path: Path, options: argparse.Namespace, chosen: dict[str, Any]) -> None:
+    """Write the part as ONNX and as text, and say which of them shows the fault."""
+    from glowviz.compiler.exporter import ExportProblem, save
+    from glowviz.compiler.text import write_glow
+
+    text = path.with_suffix(".glow")
+    beside = write_glow(text, part)
+    written = [str(text), *([str(beside)] if beside else [])]
+    shows = _showing(bad.name, options, chosen)
+    try:
+        save(part, path)
+        written.insert(0, str(path))
+        if not shows(str(path)):
+            print(f"{path} alone does not show it: what matters is lost on the way to ONNX; {text} is complete")
+    except ExportProblem as problem:
+        print(f"not saved as ONNX: {problem}")
+    print(f"{', '.join(written)}: {len(part)} {'node' if len(part) == 1 else 'nodes'} that {bad.name} still gets wrong")
