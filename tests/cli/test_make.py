@@ -98,7 +98,7 @@ def test_the_app_gets_what_the_command_line_says(glowviz: Command, monkeypatch: 
     assert glowviz().status == 0
     assert glowviz("serve", "gallery:ring", "--host", "::1").status == 0
     assert called[0] == {"model": "small.glow", "shapes": {"x": (1, 3, 8, 8)}, "host": "127.0.0.1", "port": 8099,
-                         "browser": False, "load": []}
+                         "browser": False, "load": [], "cluster": None}
     assert [one["model"] for one in called] == ["small.glow", None, "gallery:ring"]
     assert (called[1]["host"], called[1]["port"], called[1]["browser"]) == ("127.0.0.1", 8050, True)
 

@@ -143,5 +143,5 @@ def test_a_bundle_runs_without_us(tmp_path: Path) -> None:
 
 
 def test_a_program_with_host_calls_is_not_saved(tmp_path: Path) -> None:
-    with pytest.raises(BackendProblem, match="1 instructions have no kernel: top_k %v"):
+    with pytest.raises(BackendProblem, match="1 instructions have no kernel: sorted_rows %v"):
         built(with_host_call()).save(tmp_path)
