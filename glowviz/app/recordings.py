@@ -37,7 +37,7 @@ from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.recording.schema import RecordingProblem
 from glowviz.compiler.text import print_graph
 
-KEPT = 8
+KEPT = 32  # a class looks at as many recordings; each is a few MB of pictures and answers
 WRITE_AHEAD = b"\x02\x02"  # bytes 18 and 19 of an SQLite file in write-ahead mode
 
 
@@ -61,7 +61,8 @@ class RecordingReader:
         self.live = False  # opened while its writer was at work
         self._job = job
         self.scenes = Scenes(self.recording)
-        self._read_graph = lru_cache(maxsize=4)(self.recording.graph)
+        self._drawing = Lock()  # pictures rest on one another: two threads would draw all of them twice
+        self._read_graph = lru_cache(maxsize=8)(self.recording.graph)
 
     def finished(self) -> bool:
         return self._status() != "running"
@@ -85,7 +86,8 @@ class RecordingReader:
 
     def scene(self, request: SceneRequest) -> Payload:
         r = request
-        scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
+        with self._drawing:
+            scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
         return scene | {"heat": self._heat(scene, r.snapshot), "problem": self._culprit()}
 
     def is_large(self, request: SceneRequest) -> bool:

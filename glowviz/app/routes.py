@@ -9,9 +9,10 @@ from flask import Blueprint, Response, request
 
 import glowviz
 from glowviz.app import check_routes, scene_routes
-from glowviz.app.answers import OPTIONS, answer, refusal
+from glowviz.app.answers import OPTIONS, answer, answer_text, refusal
 from glowviz.app.asked import asked_body, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
+from glowviz.app.kept_answers import KeptAnswers
 from glowviz.app.lessons import lesson, lessons
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader
@@ -49,6 +50,8 @@ def _busy(error: sqlite3.OperationalError) -> Response:
 
 
 def _recording_routes(api: Blueprint, services: Services) -> None:
+    kept = KeptAnswers()
+
     def reader(identifier: str) -> Reader:
         services.store.touch(checked(identifier))
         return services.open_reader(identifier)
@@ -56,7 +59,9 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
     def plain(path: str, ask: Callable[[Reader], Payload]) -> None:
         def view(identifier: str) -> Response:
             found = reader(identifier)
-            return answer(ask(found), final=False)
+            if not found.finished():
+                return answer(ask(found))
+            return answer_text(kept.json(found, request.full_path, lambda: ask(found)))
 
         api.add_url_rule(f"/r/<identifier>/{path}", path, view)
 
@@ -64,7 +69,9 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
         def view(identifier: str, snapshot: int) -> Response:
             found = reader(identifier)
             check_snapshot(found, snapshot)
-            return answer(ask(found, snapshot), final=found.finished())
+            if not found.finished():
+                return answer(ask(found, snapshot))
+            return answer_text(kept.json(found, request.full_path, lambda: ask(found, snapshot)), final=True)
 
         api.add_url_rule(f"/r/<identifier>/{path}/<int:snapshot>", path, view)
 
@@ -78,7 +85,7 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
         at_snapshot(name, lambda found, i, name=name: getattr(found, name)(i, asked_name()))
 
     _save_routes(api, reader)
-    scene_routes.register(api, services, reader)
+    scene_routes.register(api, services, reader, kept)
 
 
 def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:

@@ -8,12 +8,13 @@ from flask import Blueprint, Response, request
 
 from glowviz.app.answers import answer, answer_text
 from glowviz.app.asked import asked_json, check_snapshot
+from glowviz.app.kept_answers import KeptAnswers
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Reader, SceneRequest
 from glowviz.app.services import Drawer, Services
 
 
-def register(api: Blueprint, services: Services, reader: Callable[[str], Reader]) -> None:
+def register(api: Blueprint, services: Services, reader: Callable[[str], Reader], kept: KeptAnswers) -> None:
     """Add the routes of scenes and of drawings under way."""
     drawer = services.drawer
 
@@ -23,7 +24,9 @@ def register(api: Blueprint, services: Services, reader: Callable[[str], Reader]
         check_snapshot(found, snapshot)
         asked = scene_request(found, snapshot)
         if drawer is None or not found.finished() or not found.is_large(asked):
-            return answer(found.scene(asked), final=found.finished())
+            if not found.finished():
+                return answer(found.scene(asked))
+            return answer_text(kept.json(found, request.full_path, lambda: found.scene(asked)), final=True)
         drawn = drawer.scene(services.store.recording_path(identifier), asked)
         return answer_text(drawn, final=True) if isinstance(drawn, bytes) else answer(drawn, status=202)
 
