@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ class Stage:
 GRAPH_STAGES: tuple[Stage, ...] = (
     Stage("Import", ("bind_shapes", "fold_constants", "dce")),
     Stage("Fold up", (
-        "eliminate_noop", "clean_clips", "fold_softmax", "fold_layernorm", "fold_gelu", "fold_leaky_relu",
-        "fold_hardswish", "fold_swish", "dce",
+        "write_out_bodies", "eliminate_noop", "clean_clips", "fold_softmax", "fold_layernorm", "fold_gelu",
+        "fold_leaky_relu", "fold_hardswish", "fold_swish", "dce",
     )),
     Stage("Simplify", (
         "eliminate_noop", "sink_transposes", "merge_transposes", "transpose_to_reshape", "arithmetic",
@@ -134,14 +134,13 @@ def compile(
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
     `order` runs the graph passes in another order, stage by stage. With `measured_runs`, the recording also gets
-    the times of so many runs, the error after every pass and statistics of every value. `run` with another size of
-    a dimension that the model leaves open compiles again and keeps both (`executable.specializations`).
+    the times of so many runs, the error after every pass and statistics of every value. Running with another size of
+    an open dimension compiles again (`executable.specializations`).
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
     backend, stages = backend_named(target, threads), arranged(order)
-    record = record or os.environ.get("GLOWVIZ_RECORD") or None
-    chosen = with_shapes(options, shapes)
+    record, chosen = record or os.environ.get("GLOWVIZ_RECORD") or None, with_shapes(options, shapes)
     recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
     ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
@@ -155,12 +154,16 @@ def compile(
             record_code(recorder, executable)
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress)
-
-    def again(other: Mapping[str, tuple[int, ...]]) -> Executable:
-        fresh = Ledger(backend.target, None, frozenset(disable), with_shapes(options, other), progress)
-        return built(source, other, fresh, backend, stages)
-
+    again = partial(_again, source, ledger, backend, stages)
     return Specialized(executable, seconds, partial(declared_dims, source), again, progress)
+
+
+def _again(
+    source: Source, ledger: Ledger, backend: Backend, stages: tuple[Stage, ...], shapes: Mapping[str, tuple[int, ...]]
+) -> Executable:
+    """The same choices for other shapes; nothing is recorded."""
+    fresh = replace(ledger, recorder=None, snapshots=None, options=with_shapes(ledger.options, shapes))
+    return built(source, shapes, fresh, backend, stages)
 
 
 def built(
