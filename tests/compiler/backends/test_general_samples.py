@@ -24,7 +24,7 @@ GENERAL_NAMES = (
     "TopK ScatterElements ScatterND GatherND Einsum MaxPool AveragePool LpPool GlobalLpPool GlobalMaxPool "
     "GlobalAveragePool ConvTranspose Gemm MatMul Trilu CumSum CumProd BitShift BitCast LSTM GRU RNN GridSample "
     "RoiAlign MaxRoiPool DFT STFT ConvInteger QLinearConv QLinearMatMul TensorScatter ReverseSequence MaxUnpool "
-    "Col2Im EyeLike Det Resize Pad"
+    "Col2Im EyeLike Det Resize Pad DeformConv"
 )
 GENERAL = GENERAL_NAMES.split()
 CONSTANT: dict[str, str] = {
@@ -89,6 +89,20 @@ MORE: dict[str, list[Case]] = {
     "LSTM": [
         case(*LSTM_OPERANDS, hidden_size=37, direction="bidirectional"),
         case(*(a.astype(np.float64) for a in LSTM_OPERANDS), hidden_size=37, direction="bidirectional", layout=1),
+    ],
+    "DeformConv": [
+        case(
+            normal(2, 6, 7, 9),
+            normal(4, 3, 3, 2),
+            normal(2, 24, 4, 11) * 3,
+            normal(4),
+            normal(2, 12, 4, 11),
+            strides=(2, 1),
+            pads=(1, 2, 2, 1),
+            group=2,
+            offset_group=2,
+        ),
+        case(normal(1, 2, 9, kind=np.float64), normal(3, 2, 2, kind=np.float64), normal(1, 2, 8, kind=np.float64)),
     ],
     "Pad": [
         *(case(normal(2, 3), np.array([0, 7, 0, 8], np.int64), mode=mode) for mode in ("reflect", "wrap", "edge")),
