@@ -234,13 +234,9 @@ def convert(em: Emitter, x: Value, kind: str, unsigned: bool = False) -> Value:
 
 def saturated(em: Emitter, x: Value, kind: str) -> Value:
     """A float towards zero as a signed integer; its limits where it does not fit, 0 for NaN."""
-    result = like(x.type, kind)
-    tail = f"{_short(result)}.{_short(x.type)}"
-    name = f"llvm.fptosi.sat.{tail}"
-    em.declarations[name] = f"declare {result} @{name}({x.type})"
-    return em.value(result, f"call {result} @{name}({x!r})")
-
-
-def _short(kind: str) -> str:
-    element = {"float": "f32", "double": "f64"}.get(element_of(kind), element_of(kind))
-    return f"v{lanes_of(kind)}{element}" if kind[0] == "<" else element
+    limit = 2.0 ** (int(kind[1:]) - 1)
+    # not llvm.fptosi.sat: it takes vectors apart
+    inside = em.select(x < limit, x, x.match(0.0))  # a NaN is not below it either
+    inside = em.select(inside >= -limit, inside, x.match(-limit))
+    whole = em.convert("fptosi", inside, kind)
+    return em.select(x >= limit, whole.match(int(limit) - 1), whole)
