@@ -19,16 +19,19 @@ export function mountLesson() {
   const panel = el("aside.lesson", { role: "complementary", "aria-label": "Lesson", hidden: true });
   (document.getElementById("page") || document.body).append(panel);
   let lesson = null, chosen = -1, revealed = false, wanted = null;
-  let shown = new URLSearchParams(location.search).has("lesson") ? `${state().recording} ${state().step}` : "";
+  const inside = document.getElementById("glowviz-lesson"); // an exported lesson brings its steps
+  const linked = new URLSearchParams(inside ? location.hash.slice(1) : location.search).has("lesson");
+  let shown = linked ? `${inside ? "0".repeat(32) : state().recording} ${state().step}` : "";
   const load = async () => {
-    const { lesson: name, recording } = state();
+    const { lesson: name, recording } = state(), page = document.getElementById("page");
+    if (page && panel.parentNode !== page) page.append(panel); // it stands on the dock, wherever that ends
     panel.hidden = !name || !recording;
     document.body.classList.toggle("teaching", !panel.hidden);
     if (panel.hidden || lesson?.name === name) { draw(); return; }
     lesson = null;
     replace(panel, loading("Reading the lesson"));
     try {
-      lesson = await get(`/api/lessons/${encodeURIComponent(name)}`, { fresh: true });
+      lesson = inside ? JSON.parse(inside.textContent) : await get(`/api/lessons/${encodeURIComponent(name)}`, { fresh: true });
       show();
     } catch (error) {
       replace(panel, failed(error, load), button("Close", close, { kind: "small" }));

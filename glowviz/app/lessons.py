@@ -16,7 +16,7 @@ VIEW = {"state", "pass", "selected", "tab", "dock", "dock2", "colour", "fold", "
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: its model is either a graph's text or the name of a gallery card."""
+    """One lesson: its model is a graph's text or a gallery card; `load` is a Python file with passes, or ""."""
 
     name: str
     title: str
@@ -25,6 +25,7 @@ class Lesson:
     graph: str
     gallery: str
     steps: tuple[Payload, ...]
+    load: str = ""
 
     def card(self) -> Payload:
         """Return what the list of lessons shows."""
@@ -62,8 +63,11 @@ def read_lesson(path: Path) -> Lesson:
     if ("graph" in data) == ("gallery" in data):
         raise _wrong(path, "names no model, or two", "either graph (its text) or gallery (a card's name)")
     steps = tuple(_step(path, at, step) for at, step in enumerate(data["steps"], 1))
+    load = path.parent / str(data["load"]) if data.get("load") else None
+    if load is not None and not load.is_file():
+        raise _wrong(path, f"loads {load.name}, which is not there", "a Python file beside the lesson")
     return Lesson(path.stem, data["title"], data["summary"], int(data["minutes"]), data.get("graph", ""),
-                  data.get("gallery", ""), steps)
+                  data.get("gallery", ""), steps, str(load) if load is not None else "")
 
 
 def _step(path: Path, at: int, step: Any) -> Payload:
@@ -75,7 +79,11 @@ def _step(path: Path, at: int, step: Any) -> Payload:
         others = ", ".join(sorted(VIEW - {"state", "pass"}))
         raise _wrong(path, f"the view of step {at} cannot be shown: {', '.join(sorted(unknown)) or 'no single state'}",
                      f"either state (a number) or pass (a name), and any of {others}")
-    return {"caption": step["caption"], "view": view, "question": _question(path, at, step.get("question"))}
+    facts = step.get("facts") or {}
+    if not isinstance(facts, dict):
+        raise _wrong(path, f"the facts of step {at} cannot be checked", "facts: {fuse.nodes: 7, …}")
+    return {"caption": step["caption"], "view": view, "question": _question(path, at, step.get("question")),
+            "live": bool(step.get("live")), "facts": {str(key): str(value) for key, value in facts.items()}}
 
 
 def _question(path: Path, at: int, question: Any) -> Payload | None:

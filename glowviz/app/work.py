@@ -66,7 +66,7 @@ def _shapes(options: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 
 def source(main: str, files: dict[str, str], options: dict[str, Any], load: Sequence[str]) -> Graph | str:
     """Return what the compiler reads, after loading the user's own files with ops and passes."""
-    loading.load(load)
+    loading.load([*load, *options.get("load", ())])  # a lesson brings passes of its own
     return _source(main, files, _shapes(options))
 
 

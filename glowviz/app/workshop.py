@@ -106,7 +106,7 @@ class JobWorkshop:
         path = self.store.folder / "models" / f"lesson-{chosen.name}.glow"
         if not path.exists() or path.read_text(encoding="utf-8") != chosen.graph:
             path.write_text(chosen.graph, encoding="utf-8")
-        return self._start(str(path), {}, chosen.title, "seeded", {})
+        return self._start(str(path), {}, chosen.title, "seeded", {"load": [chosen.load]} if chosen.load else {})
 
     def _open_upload(self, upload: str, request: Payload) -> Payload:
         model = self.store.finish_upload(upload)

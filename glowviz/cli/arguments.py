@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from glowviz import __version__
-from glowviz.cli import bisection, checks, commands, exports, show, tables, text_filter
+from glowviz.cli import bisection, checks, commands, exports, lessons, show, tables, text_filter
 from glowviz.compiler.problem import Problem
 
 Run = Callable[[argparse.Namespace], int | None]
@@ -143,6 +143,7 @@ def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
     one.add_argument("--tolerance", type=float,
                      help="of max |value|, for all passes together (default: to each pass what it promises)")
+    one.add_argument("--trials", type=natural, default=3, help="how many different inputs are tried")
     one.add_argument("--save", metavar="cut.onnx", help="write the smallest part that shows it, as .onnx and .glow")
 
 
@@ -163,7 +164,7 @@ def _show(one: argparse.ArgumentParser) -> None:
 def _export(one: argparse.ArgumentParser) -> None:
     one.add_argument("recording", metavar="RUN.glowrec")
     one.add_argument("-o", "--output", required=True, metavar="OUT",
-                     help="page.html, graph.svg, trace.json, optimised.onnx or graph.glow: the ending decides")
+                     help="page.html, graph.svg, trace.json, run.json, optimised.onnx or graph.glow: the name decides")
     one.add_argument("--snapshot", metavar="PASS", help="a pass or the number of a snapshot (0 = imported); "
                                                         "default: the last graph")
     one.add_argument("--weights", action="store_true", help="also write the .npz that makes a .glow file run again")
@@ -186,6 +187,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.ArgumentParser], None], Run]] = {
     "diff": (_diff, checks.diff),
     "show": (_show, show.show),
     "export": (_export, exports.export),
+    "lesson": (lessons.arguments, lessons.lesson),
     "ops": (_table, tables.ops),
     "passes": (_table, tables.passes),
     "backends": (_table, tables.backends),

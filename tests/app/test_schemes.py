@@ -1,6 +1,6 @@
 """Other ways of giving out addresses: what a program that knows nothing of the future would need."""
 
-from glowviz.app.views.schemes import online, schemes
+from glowviz.app.schemes import online, schemes
 
 K = 1024
 

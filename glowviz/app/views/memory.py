@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from glowviz.app.reader import Payload
-from glowviz.app.views.schemes import schemes
+from glowviz.app.schemes import schemes
 from glowviz.app.wording import account_of, byte_text, sentence
 from glowviz.compiler.recording.reader import Recording
 
