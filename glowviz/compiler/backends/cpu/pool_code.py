@@ -1,7 +1,9 @@
 """The LLVM IR of the thread pool: chunks are claimed from counters that only grow, so nothing is ever reset.
 
-Every step has a counter of claimed chunks and one of finished chunks. In run r a thread may claim numbers
-r·chunks … (r+1)·chunks - 1, and goes on to the next step when (r+1)·chunks are finished. `limit` says how
+The chunks of a step fall into two halves. Every step has a counter of claimed chunks for each half and one of
+finished chunks. In run r a thread may claim numbers r·half … (r+1)·half - 1, and goes on to the next step when
+(r+1)·chunks are finished. Threads with even numbers begin with the first half, the others with the second: what a
+thread wrote in one step it mostly reads in the next, so that fewer lines move between cores. `limit` says how
 many steps of all runs may be started: a thread that sleeps through a run walks over it in a few loads.
 """
 
@@ -13,7 +15,7 @@ FIELDS = {
 }  # fmt: skip
 """Byte offsets in the context; what several threads write has a pair of cache lines of its own."""
 CONTEXT_BYTES = 512
-COUNTER_BYTES = 256
+COUNTER_BYTES = 384
 FUNCTIONS = ("glowviz_walk", "glowviz_run", "glowviz_start", "glowviz_stop", "glowviz_clock")
 SPINS = 2000
 """Pauses before a waiting thread gives its core away."""
@@ -127,10 +129,13 @@ entry:
   %chunks = load i64, ptr %chunks.at
   %counters.at = getelementptr i8, ptr %context, i64 $counters
   %counters = load ptr, ptr %counters.at
-  %claimed = getelementptr [256 x i8], ptr %counters, i64 %index
-  %finished = getelementptr i8, ptr %claimed, i64 128
-  %begin = mul i64 %run, %chunks
-  %goal = add i64 %begin, %chunks
+  %here = getelementptr [384 x i8], ptr %counters, i64 %index
+  %finished = getelementptr i8, ptr %here, i64 256
+  %done.before = mul i64 %run, %chunks
+  %goal = add i64 %done.before, %chunks
+  %half.second = udiv i64 %chunks, 2
+  %half.first = sub i64 %chunks, %half.second
+  %own = and i64 %worker, 1
   %stamps.at = getelementptr i8, ptr %context, i64 $stamps
   %stamps = load ptr, ptr %stamps.at
   %timed = icmp ne ptr %stamps, null
@@ -138,12 +143,27 @@ entry:
   %slot = add i64 %lane, %index
   %stamp = getelementptr [2 x i64], ptr %stamps, i64 %slot
   %end.at = getelementptr i8, ptr %stamp, i64 8
+  br label %side
+side:
+  %turn = phi i64 [ 0, %entry ], [ 1, %side.done ]
+  %nothing.yet = phi i1 [ true, %entry ], [ %first.turn, %side.done ]
+  %which = xor i64 %own, %turn
+  %is.second = icmp ne i64 %which, 0
+  %size = select i1 %is.second, i64 %half.second, i64 %half.first
+  %base = select i1 %is.second, i64 %half.first, i64 0
+  %distance = mul i64 %which, 128
+  %claimed = getelementptr i8, ptr %here, i64 %distance
+  %begin = mul i64 %run, %size
+  %side.goal = add i64 %begin, %size
   br label %claim
 claim:
-  %first.turn = phi i1 [ true, %entry ], [ %first.turn, %taken ], [ false, %count.done ]
+  %first.turn = phi i1 [ %nothing.yet, %side ], [ %first.turn, %taken ], [ false, %count.done ]
   %number = load atomic i64, ptr %claimed monotonic, align 8
-  %left = icmp slt i64 %number, %goal
-  br i1 %left, label %try, label %wait
+  %left = icmp slt i64 %number, %side.goal
+  br i1 %left, label %try, label %side.done
+side.done:
+  %other.side = icmp eq i64 %turn, 0
+  br i1 %other.side, label %side, label %wait
 try:
   %next = add i64 %number, 1
   %pair = cmpxchg weak ptr %claimed, i64 %number, i64 %next monotonic monotonic
@@ -152,7 +172,8 @@ try:
 taken:
   br label %claim
 chunk:
-  %chunk.number = sub i64 %number, %begin
+  %chunk.of.side = sub i64 %number, %begin
+  %chunk.number = add i64 %chunk.of.side, %base
   %low.wide = mul i64 %chunk.number, %tiles
   %low = udiv i64 %low.wide, %chunks
   %high.wide = add i64 %low.wide, %tiles
@@ -174,7 +195,7 @@ count.done:
   %old = atomicrmw add ptr %finished, i64 1 release
   br label %claim
 wait:
-  %spins = phi i64 [ 0, %claim ], [ %spins.next, %again ]
+  %spins = phi i64 [ 0, %side.done ], [ %spins.next, %again ]
   %done = load atomic i64, ptr %finished acquire, align 8
   %all = icmp sge i64 %done, %goal
   br i1 %all, label %out, label %rest
