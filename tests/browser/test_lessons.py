@@ -27,7 +27,7 @@ def test_a_lesson_is_taught(tab: Tab) -> None:
     tab.until("window.glowviz.state().lesson !== null", 60)
     compiled(tab)
     panel = tab.page.locator(".lesson")
-    assert "step 1 of 8" in panel.inner_text()
+    panel.get_by_text("step 1 of 8").wait_for()
     panel.get_by_role("radio").nth(2).click()
     panel.get_by_role("button", name="Reveal").click()
     assert "144 products" in panel.inner_text()
