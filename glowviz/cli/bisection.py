@@ -22,18 +22,17 @@ SHOWN = 4
 def bisect(options: argparse.Namespace) -> int:
     """Find the first pass whose result is wrong, and the single rewrite in it; exit status 1 when there is one."""
     from glowviz.compiler.pipeline import snapshots
-    from glowviz.compiler.validate import inputs_of
 
     saved = writable(options.save, "--save") if options.save else None
     chosen = compile_options(options)
     steps = snapshots(source(options.model), **chosen)
     clear(options)
-    feeds = inputs_of(bound(steps), options.seed)
-    bad = first_bad(steps, options.tolerance, feeds)
-    if bad is None:
+    found = first_bad(steps, options)
+    if found is None:
         limit = "" if options.tolerance is None else f"{options.tolerance:g} of its largest value"
         print(f"no pass changes a result by more than {limit}" if limit else "no pass breaks its promise")
         return 0
+    bad, feeds = found
     print(f"{bad.name} is the first pass whose result is wrong: {bad.difference}")
     names = _show_rewrite(bad, feeds, options, chosen["options"].get(bad.name, {}))
     if saved is not None:
@@ -41,14 +40,25 @@ def bisect(options: argparse.Namespace) -> int:
     return 1
 
 
-def first_bad(steps: list[tuple[str, Any]], tolerance: float | None, feeds: Mapping[str, Any] | None) -> BadPass | None:
-    """By one tolerance for all passes together, or (None) by the promise of each."""
-    from glowviz.compiler.validate import bisect_passes, first_broken
+def first_bad(
+    steps: list[tuple[str, Any]], options: argparse.Namespace
+) -> tuple[BadPass, Mapping[str, np.ndarray]] | None:
+    """The first bad pass and the inputs that show it; several are tried, because a maximum may hide what is wrong.
+
+    Bad is what goes beyond --tolerance for all passes together, or (without it) beyond what each pass promises.
+    """
+    from glowviz.compiler.validate import bisect_passes, first_broken, inputs_of
 
     first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
-    if tolerance is not None:
-        return bisect_passes(steps[first:], feeds, tolerance)
-    return first_broken(steps[first:], promised, feeds)
+    for seed in range(options.seed, options.seed + options.trials):
+        feeds = inputs_of(bound(steps), seed)
+        if options.tolerance is not None:
+            bad = bisect_passes(steps[first:], feeds, options.tolerance)
+        else:
+            bad = first_broken(steps[first:], promised, feeds)
+        if bad is not None:
+            return bad, feeds
+    return None
 
 
 def _show_rewrite(
@@ -91,11 +101,12 @@ def _show_value(before: Any, after: Any, feeds: Mapping[str, Any], tolerance: fl
     if found is None:
         return ()
     difference, expected, other = found
+    name = difference.public if difference.public.startswith("return ") else f"%{difference.public}"
     if isinstance(expected, list):
-        print(f"%{difference.public}: expected the shape {expected}, found {other}")
+        print(f"{name}: expected the shape {expected}, found {other}")
     else:
         index = f"[{', '.join(map(str, difference.worst))}]"
-        print(f"%{difference.public}{index}: expected {_number(expected)}, found {_number(other)}")
+        print(f"{name}{index}: expected {_number(expected)}, found {_number(other)}")
     return (difference.public,)
 
 
@@ -134,17 +145,15 @@ def _origins(ir: Any, names: Iterable[str]) -> set[str]:
 def _showing(name: str, options: argparse.Namespace, chosen: dict[str, Any]) -> Callable[[Any], bool]:
     """Whether a graph (or an ONNX file) goes wrong in the same pass."""
     from glowviz.compiler.pipeline import snapshots
-    from glowviz.compiler.validate import inputs_of
 
     settings = chosen | {"shapes": {}, "progress": lambda _: None}
 
     def shows(part: Any) -> bool:
         try:
-            steps = snapshots(part, **settings)
-            bad = first_bad(steps, options.tolerance, inputs_of(bound(steps), options.seed))
+            found = first_bad(snapshots(part, **settings), options)
         except Problem:  # what does not compile does not show this fault
             return False
-        return bad is not None and bad.name == name
+        return found is not None and found[0].name == name
 
     return shows
 

@@ -11,7 +11,7 @@ import os
 import re
 import sys
 import typing
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from importlib.machinery import ModuleSpec
@@ -73,11 +73,25 @@ def load(texts: Iterable[str], after: str = "") -> None:
 
     `after` is the place of a function that names none.
     """
+    import glowviz.compiler.passes
+    import glowviz.compiler.program_passes  # noqa: F401  # what is loaded may take the place of one of these
+
     for text in texts:
         one = read_loading(text)
+        passes = dict(PASSES)
         module = _file(one) if one.is_file else _module(one)
         if one.function:
+            _forget_others(module, passes)
             _declare(replace(one, after=one.after or after), getattr(module, one.function, None), module)
+
+
+def _forget_others(module: ModuleType, passes: Mapping[str, Pass]) -> None:
+    """Where one function is asked for, the other passes that its module declares stay out."""
+    for name in [n for n, made in PASSES.items() if made.function.__module__ == module.__name__]:
+        if name in passes:
+            PASSES[name] = passes[name]
+        else:
+            del PASSES[name]
 
 
 def _file(one: Loading) -> ModuleType:
@@ -143,7 +157,7 @@ def _told(one: Loading) -> Iterator[None]:
 def _declare(one: Loading, thing: Any, module: ModuleType) -> None:
     """Make a pass of what the name stands for."""
     if isinstance(thing, Pass):
-        PASSES[thing.name] = replace(thing, after=one.after) if one.after else thing
+        PASSES[thing.name] = replace(thing, after=one.after)  # asked for by name, so it runs
         return
     if not inspect.isfunction(thing):
         known = ", ".join(sorted(n for n, v in vars(module).items() if isinstance(v, Pass) or _own(v, module)))

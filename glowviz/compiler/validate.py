@@ -344,15 +344,18 @@ def _at(content: Any, index: tuple[int, ...]) -> Any:
 
 
 def values_of(snapshot: Snapshot, inputs: Arrays) -> dict[str, Any]:
-    """Every value by name, in the order they are made; of a Program, what the instruction that makes it wrote."""
+    """Every value by name, in the order they are made, and then as `return NAME` the outputs.
+
+    Of a Program, what the instruction that makes a value wrote.
+    """
     found: dict[str, Any] = {}
     if isinstance(snapshot, Graph):
-        run_graph(snapshot, inputs, watch=lambda _, made: found.update(made))
-        return found
+        outputs = run_graph(snapshot, inputs, watch=lambda _, made: found.update(made))
+        return found | {f"return {name}": array for name, array in outputs.items()}
 
     def written(instr: Instr, made: Arrays) -> None:
         if instr.value and instr.outs[0] in made:
             found[instr.value] = made[instr.outs[0]]
 
-    run_program(snapshot, inputs, watch=written)
-    return found
+    outputs = run_program(snapshot, inputs, watch=written)
+    return found | {f"return {name}": array for name, array in outputs.items()}
