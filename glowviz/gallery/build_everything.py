@@ -26,7 +26,7 @@ def head(net: Net, x: str, weights: Weights) -> str:
     net.output("scores", net.add("Gemm", x, *layer, name="scores"), ["batch", 10])
     x = net.add("Gemm", x, *layer, name="scores_again")
     net.add("Sigmoid", x, name="unread")
-    x = net.add("Dropout", x, name="dropout")
+    x = net.repeat("Dropout", 2, x, name="dropout")
     unit = net.add("Div", net.scalar("temperature", 2.0), net.scalar("cooled", 2.0), name="ratio")
     x = net.add("Mul", x, unit, name="tempered")
     powers = net.add("Exp", x, name="powers")

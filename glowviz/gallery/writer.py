@@ -21,6 +21,16 @@ MODULES = "gallery.modules"
 """The domain of a file's own functions: one per module, as exporters that keep modules write them."""
 
 
+def every_round(op: str) -> onnx.GraphProto:
+    """The body of a Loop that sends its one value through an op in every round, whatever the value is."""
+    own = [helper.make_tensor_value_info("round", onnx.TensorProto.INT64, []),
+           helper.make_tensor_value_info("on", onnx.TensorProto.BOOL, [])]
+    carried = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("before", "after")]
+    still = helper.make_tensor_value_info("still", onnx.TensorProto.BOOL, [])
+    nodes = [helper.make_node("Identity", ["on"], ["still"]), helper.make_node(op, ["before"], ["after"])]
+    return helper.make_graph(nodes, f"every_round_{op}", [*own, carried[0]], [still, carried[1]])
+
+
 class Module:
     """The body of an ONNX function in the making: nodes on named values, constants inside."""
 
@@ -34,6 +44,11 @@ class Module:
     def add(self, op: str, inputs: str, outputs: str, **attributes: Any) -> None:
         """Append one operator; operands and results are names with blanks between them."""
         self.nodes.append(helper.make_node(op, inputs.split(), outputs.split(), **attributes))
+
+    def repeat(self, op: str, rounds: int, x: str, result: str) -> None:
+        """Append a Loop that sends x through an op so many times."""
+        self.constant(f"{result}.rounds", rounds)
+        self.nodes.append(helper.make_node("Loop", [f"{result}.rounds", "", x], [result], body=every_round(op)))
 
     def constant(self, name: str, value: float | Sequence[float] | Sequence[int]) -> None:
         """A constant inside the body: f32, or i64 where all numbers are whole by type."""
@@ -103,6 +118,11 @@ class Net:
         result = f"{name}.out"
         self.nodes.append(helper.make_node(op, list(inputs), [result], name=name, **attributes))
         return result
+
+    def repeat(self, op: str, rounds: int, x: str, *, name: str) -> str:
+        """Append a Loop that sends x through an op so many times."""
+        count = self.weight(f"{name}.rounds", np.array(rounds, np.int64))
+        return self.add("Loop", count, "", x, name=name, body=every_round(op))
 
     def call(self, module: Module, *inputs: str, name: str) -> list[str]:
         """Append a call of a function that the file brings along, and return the names of its results."""
