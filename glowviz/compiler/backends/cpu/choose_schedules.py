@@ -32,7 +32,9 @@ def choose_schedules(
     """
     if winograd not in ("auto", "off"):
         raise Problem(
-            f"winograd={winograd!r} is not known", "option winograd of pass choose_schedules", "'auto' or 'off'",
+            f"winograd={winograd!r} is not known",
+            "option winograd of pass choose_schedules",
+            "'auto' or 'off'",
             "Leave the option away for the default, 'auto'",
         )
     chooser = _Chooser(
