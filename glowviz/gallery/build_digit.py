@@ -176,9 +176,10 @@ def activations() -> Module:
 def classifier() -> Module:
     """f32[batch × 24] -> scores and probabilities, f32[batch × 10] each.
 
-    A Loop that goes round twice [write_out_bodies] with a Dropout in it [eliminate_noop]; weights that are turned first [fold_constants]; the scores computed twice [cse], once
-    divided by a temperature of 1 [arithmetic]; a softmax in pieces [fold_softmax], kept between 0 and 1
-    [clean_clips]; a third result, the digit itself, that nobody reads [dce].
+    A Loop that goes round twice [write_out_bodies] with a Dropout in it [eliminate_noop]; weights that are turned
+    first [fold_constants]; the scores computed twice [cse], once divided by a temperature of 1 [arithmetic]; a softmax
+    in pieces [fold_softmax], kept between 0 and 1 [clean_clips]; a third result, the digit itself, that nobody reads
+    [dce].
     """
     body = Module("Classifier", ["x", "weight", "bias"], ["scores", "probability", "digit"])
     body.repeat("Dropout", 2, "x", "kept")
