@@ -15,7 +15,7 @@ from glowviz.compiler.pipeline import bound_graph, snapshots
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.rewrite import PASSES
 from glowviz.compiler.text import parse_graph, parse_program, print_graph, print_program
-from glowviz.compiler.types import SequenceType, Symbol, Type, TypeProblem
+from glowviz.compiler.types import OptionalType, SequenceType, Symbol, Type, TypeProblem
 from glowviz.compiler.verify import VerifyProblem, verify_graph, verify_program
 
 F = "f32"
@@ -206,6 +206,8 @@ def test_types_are_joined() -> None:
     assert str(join("v", a, b)) == 'f32[2x"v.1"]' or str(join("v", a, b)) == "f32[2xv.1]"
     assert join("v", a, Type(F, (2,))) == Type(F, None)
     assert join("v", SequenceType(a), SequenceType(b)) == SequenceType(join("v", a, b))
+    assert join("v", OptionalType(a), b) == OptionalType(join("v", a, b))
+    assert covers(OptionalType(a), a)
     assert covers(Type(F, (2, N)), a)
     assert not covers(a, Type(F, (2, N)))
     assert covers(Type(F, None), a)

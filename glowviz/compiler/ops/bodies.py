@@ -11,7 +11,7 @@ import numpy as np
 from glowviz.compiler.graph import Constant, Graph, Node, Output, Region
 from glowviz.compiler.ops.base import Op, Work
 from glowviz.compiler.ops.inference import Known, infer, result_types
-from glowviz.compiler.types import Dim, Outside, Symbol, Type, TypeProblem, of_array
+from glowviz.compiler.types import Dim, OptionalType, Outside, Symbol, Type, TypeProblem, of_array
 
 Typed = Callable[[Region, Mapping[str, Type]], Region]
 """The region with inputs of these types, and the types that follow from them."""
@@ -139,6 +139,8 @@ def join(name: str, a: Type, b: Type) -> Type:
     """A type that has room for both: dims that differ are named after `name`; TypeProblem where kinds differ."""
     if a == b:
         return a
+    if isinstance(a, OptionalType) != isinstance(b, OptionalType):  # something is an optional that is not empty
+        return OptionalType(join(name, *(t.item if isinstance(t, OptionalType) else t for t in (a, b))))
     if type(a) is not type(b) or a.elem != b.elem:
         raise TypeProblem(f"%{name} is {a} here and {b} there: one value has one kind of elements")
     if isinstance(a, Outside) and isinstance(b, Outside):
@@ -155,6 +157,8 @@ def _joined_dim(name: str, a: Dim, b: Dim) -> Dim:
 
 def covers(wide: Type, narrow: Type) -> bool:
     """Every content of the narrow type has the wide one too; dims with names stand for any number."""
+    if isinstance(wide, OptionalType) and not isinstance(narrow, OptionalType):
+        return covers(wide.item, narrow)
     if isinstance(wide, Outside) or isinstance(narrow, Outside):
         return type(wide) is type(narrow) and covers(wide.item, narrow.item)  # type: ignore[attr-defined]  # both Outside
     if wide.elem != narrow.elem or wide.shape is None:

@@ -15,6 +15,7 @@ from glowviz.compiler.backends.cpu.nested import Window
 from glowviz.compiler.backends.cpu.objects import ObjectCache
 from glowviz.compiler.backends.cpu.pool import CHUNKS
 from glowviz.compiler.backends.cpu.registry import KernelCode, lower
+from glowviz.compiler.ops.branches import Unfit
 from glowviz.compiler.program import Instr, MemoryPlan, Program
 from glowviz.compiler.target import Target
 
@@ -72,6 +73,8 @@ class _Names:
 def _bind(instr: Instr, program: Program, target: Target, threads: int, names: _Names) -> Binding:
     if instr.regions:
         return Binding(instr, why="the runtime counts and copies between runs of its nested programs")
+    if isinstance(instr.op, Unfit):
+        return Binding(instr, why="this branch does not fit the shapes, it refuses when a run takes it")
     if program.touches_held(instr):
         return Binding(instr, why=why_held(instr, program))
     lowering = elementwise if is_elementwise(instr.op) else partial(lower, instr.name)
