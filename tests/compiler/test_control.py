@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 import glowviz
-from glowviz.compiler.interpreter import run_graph
+from glowviz.compiler.interpreter import RunProblem, run_graph
 from glowviz.compiler.ops.bodies import covers, join
 from glowviz.compiler.pipeline import bound_graph, snapshots
+from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.rewrite import PASSES
 from glowviz.compiler.text import parse_graph, parse_program, print_graph, print_program
@@ -231,3 +232,36 @@ def test_what_grows_from_round_to_round_is_held() -> None:
     found = exe.run({"m": np.array(4), "x": X[0, :2].copy()})["y"]
     np.testing.assert_array_equal(found, [*X[0, :2], 1, 1, 1, 1])
     assert not exe.listing()[-1].native
+
+
+# a branch that does not fit the shapes ------------------------------------------------------------------
+
+MISFIT = """graph @misfit(%c: bool[], %x: f32[2x3]) {
+  %y: f32[2x3] = If(%c, %x) {then_branch=graph @then(%x: f32[nx3]) {
+    %a: f32[nx3] = Relu(%x)
+    return "a"=%a
+  }, else_branch=graph @else(%x: f32[nx3]) {
+    const %k: f32[5x3] = splat 1.0
+    %b: f32[5x3] = Add(%x, %k)
+    return "b"=%b
+  }}
+  return "y"=%y
+}"""
+
+
+@TARGETS
+def test_a_branch_that_does_not_fit_refuses_only_when_it_is_taken(target: str) -> None:
+    exe = glowviz.compile(parse_graph(MISFIT), target=target)
+    x = X[:, :3].copy()
+    np.testing.assert_array_equal(exe.run({"c": np.array(True), "x": x})["y"], np.maximum(x, 0))
+    with pytest.raises(RunProblem, match=r"this branch does not fit the shapes: .*Add"):
+        exe.run({"c": np.array(False), "x": x})
+    np.testing.assert_array_equal(exe.run({"c": np.array(True), "x": x})["y"], np.maximum(x, 0))
+    if target == "cpu":
+        assert "refuses when a run takes it" in " ".join(line.why for line in exe.listing())
+
+
+def test_shapes_that_fit_no_branch_are_refused() -> None:
+    text = MISFIT.replace("Relu(%x)", "Transpose(%x) {perm=[2, 1, 0]}")
+    with pytest.raises(Problem, match="perm must name each of the 2 axes"):
+        glowviz.compile(parse_graph(text))
