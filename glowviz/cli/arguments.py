@@ -100,6 +100,9 @@ def _compile(one: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", required=True, metavar="RUN.glowrec", help="the recording to write")
     one.add_argument("--time", type=natural, default=0, metavar="RUNS",
                      help="also run it so often: times of every kernel, the error after every pass, values")
+    one.add_argument("--inputs", metavar="in.npz", help="run it on these arrays, by input name; default: seeded noise")
+    one.add_argument("--expected", metavar="out.npz",
+                     help="measure errors against these arrays, by name of an output or of any value")
 
 
 def _run(one: argparse.ArgumentParser) -> None:
@@ -143,7 +146,6 @@ def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
     one.add_argument("--tolerance", type=float,
                      help="of max |value|, for all passes together (default: to each pass what it promises)")
-    one.add_argument("--trials", type=natural, default=3, help="how many different inputs are tried")
     one.add_argument("--trials", type=natural, default=3, help="how many different inputs are tried")
     one.add_argument("--save", metavar="cut.onnx", help="write the smallest part that shows it, as .onnx and .glow")
 

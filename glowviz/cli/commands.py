@@ -22,6 +22,7 @@ from glowviz.cli.sources import (
     progress,
     shapes_of,
     source,
+    trial_of,
     writable,
 )
 from glowviz.compiler.problem import Problem
@@ -49,10 +50,11 @@ def compile_model(options: argparse.Namespace) -> int:
 
     started = time.process_time()
     output = writable(options.output)
-    chosen = compile_options(options)
+    chosen, trial = compile_options(options), trial_of(options)
     fresh = output.with_name(f".{output.name}.{os.getpid()}")  # what stands at `output` stays until there is a better
     try:
-        executable = glowviz.compile(source(options.model), record=fresh, measured_runs=options.time, **chosen)
+        executable = glowviz.compile(source(options.model), record=fresh, measured_runs=options.time or bool(trial),
+                                     trial=trial, **chosen)
         os.replace(fresh, output)
     except Problem as problem:
         kept = _keep_steps(fresh, output)

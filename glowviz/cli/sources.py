@@ -15,6 +15,7 @@ import numpy as np
 from glowviz.compiler.problem import Problem
 
 if TYPE_CHECKING:
+    from glowviz.compiler.trial_run import TrialRun
     from glowviz.gallery import Card
 
 GALLERY = "gallery:"
@@ -117,15 +118,25 @@ def parsed(text: str, path: str, kind: str = "graph") -> Any:
                       "Correct the line; `glowviz opt --help` and docs/tour.md show the form") from None
 
 
-def arrays_in(path: str) -> Mapping[str, np.ndarray]:
+def trial_of(options: argparse.Namespace) -> TrialRun | None:
+    """What the measured run is given and held against, from --inputs and --expected; None without either."""
+    from glowviz.compiler.trial_run import TrialRun
+
+    if not options.inputs and not options.expected:
+        return None
+    return TrialRun(arrays_in(options.inputs) if options.inputs else {},
+                    arrays_in(options.expected, "--expected") if options.expected else {})
+
+
+def arrays_in(path: str, option: str = "--inputs") -> Mapping[str, np.ndarray]:
     """The arrays of an .npz file by name; nothing in it is ever executed."""
-    file = readable(path, "--inputs")
+    file = readable(path, option)
     try:
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (ValueError, EOFError, AttributeError, BadZipFile):
-        raise Problem(f"{path} is not an .npz file", "--inputs", "arrays by input name",
-                      "Write it with numpy.savez(file, input_name=array)") from None
+        raise Problem(f"{path} is not an .npz file", option, "arrays by name",
+                      "Write it with numpy.savez(file, name=array)") from None
 
 
 def readable(path: str, option: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,8 @@ from glowviz.compiler.interpreter import Memo, run_graph
 from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.run_facts import record_account, record_runs, record_times, whole_runs
-from glowviz.compiler.validate import difference, differences, inputs_of
+from glowviz.compiler.trial_run import TrialRun
+from glowviz.compiler.validate import difference, differences
 
 BINS = 32
 """Bars of a histogram."""
@@ -28,9 +30,13 @@ Steps = Sequence[tuple[str, Any]]
 
 
 def measure(
-    recorder: Recorder, executable: Executable, steps: Steps, runs: int, threads: int, progress: Callable[[str], None]
-) -> None:
-    """Time every kernel and whole runs `runs` times, then run the interpreter on every graph that a pass changed."""
+    recorder: Recorder, executable: Executable, steps: Steps, runs: int, threads: int, progress: Callable[[str], None],
+    trial: TrialRun | None = None,
+) -> None:  # fmt: skip
+    """Time every kernel and whole runs `runs` times, then run the interpreter on every graph that a pass changed.
+
+    `trial` is what the values come from and are held against; without it, seeded random inputs.
+    """
     progress("Kernels: timing")
     peak = executable.peak_gflops()
     recorder.set_meta({"target_facts": {"peak_gflops": None if peak is None else peak * threads}})
@@ -38,14 +44,15 @@ def measure(
     record_runs(recorder, threads, whole_runs(executable, runs), "wall clock, one process")
     record_account(recorder, executable)
     progress("Values: error after every pass")
-    record_errors(recorder, executable, steps)
+    record_errors(recorder, executable, steps, trial or TrialRun())
 
 
-def record_errors(recorder: Recorder, executable: Executable, steps: Steps) -> None:
+def record_errors(recorder: Recorder, executable: Executable, steps: Steps, trial: TrialRun) -> None:
     """The error of every changed graph and of the machine code, relative to the graph right after bind_shapes.
 
-    Seeded random inputs; f32 interpreter against f32 interpreter, so a pass that keeps its promise shows 0 or
-    the rounding it promised. What is too big is left out, and the recording says so.
+    Relative to what is expected, where outputs are. Without given inputs, seeded random ones; f32 interpreter against
+    f32 interpreter, so a pass that keeps its promise shows 0 or the rounding it promised. What is too big is left out,
+    and the recording says so.
     """
     first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
     reference = steps[first][1]
@@ -53,17 +60,24 @@ def record_errors(recorder: Recorder, executable: Executable, steps: Steps) -> N
     if too_big:
         recorder.set_meta({"errors": too_big})
         return
-    feeds, memo = inputs_of(reference), Memo()
+    feeds, memo = trial.feeds(reference), Memo()
     values: dict[str, np.ndarray] = {}
-    wanted = run_graph(reference, feeds, memo=memo, watch=lambda _, made: values.update(made))
-    recorder.set_error(first, 0.0)
+    made = run_graph(reference, feeds, memo=memo, watch=lambda _, made: values.update(made))
+    trial.refuse_unknown({*made, *values})
+    wanted = trial.reference(made)
+    recorder.set_error(first, differences(wanted, made).relative)
     previous = reference
     for snapshot, (_, ir) in enumerate(steps[first + 1 :], first + 1):
         if isinstance(ir, Graph) and ir is not previous:
             recorder.set_error(snapshot, differences(wanted, run_graph(ir, feeds, memo=memo)).relative)
             previous = ir
-    _record_code_values(recorder, executable, feeds, wanted, values, len(steps) - 1)
-    recorder.set_meta({"errors": "seeded random input; against the interpreter right after bind_shapes"})
+    if trial.expected:
+        public = {one.value: trial.expected[one.public] for one in reference.outputs if one.public in trial.expected}
+        trial = replace(trial, expected={**public, **trial.expected})
+    _record_code_values(recorder, executable, feeds, wanted, values, len(steps) - 1, trial)
+    given = "the given input" if trial.inputs else "seeded random input"
+    against = "what was expected" if trial.expected else "the interpreter right after bind_shapes"
+    recorder.set_meta({"errors": f"{given}; against {against}"})
 
 
 def _too_big(graph: Graph) -> str:
@@ -85,10 +99,13 @@ def _record_code_values(
     wanted: Mapping[str, np.ndarray],
     reference: Mapping[str, np.ndarray],
     snapshot: int,
+    trial: TrialRun,
 ) -> None:
     """Run the machine code once, watching every instruction: error and statistics of each value."""
     value_of = {instr.outs[0]: instr.value for instr in executable.program.instructions if instr.outs}
-    rows = [_statistics(0, name, array, None) for name, array in (*feeds.items(), *reference.items())]
+    known = {**feeds, **reference}
+    rows = [_statistics(0, name, array, trial.error_of(name, array)) for name, array in known.items()]
+    reference = trial.reference(reference)
 
     def watch(instr: Any, made: Mapping[str, np.ndarray]) -> None:
         for buffer, array in made.items():

@@ -27,6 +27,7 @@ from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
 from glowviz.compiler.specialize import Specialized, declared_dims
+from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.verify import verify_plan
 
 Source = Any
@@ -129,12 +130,14 @@ def compile(
     order: Order | None = None,
     record: str | Path | None = None,
     measured_runs: int = 0,
+    trial: TrialRun | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Executable:
     """Compile a model. `shapes` binds free dimensions (batch-like ones default to 1); `record` names a recording.
 
     `order` runs the graph passes in another order, stage by stage. With `measured_runs`, the recording also gets
-    the times of so many runs, the error after every pass and statistics of every value. Running with another size of
+    the times of so many runs, the error after every pass and statistics of every value, on the inputs of `trial` and
+    against what it expects. Running with another size of
     an open dimension compiles again (`executable.specializations`).
     Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
     """
@@ -153,7 +156,7 @@ def compile(
         if recorder is not None:
             record_code(recorder, executable)
             if kept is not None:
-                measure(recorder, executable, kept, measured_runs, threads, progress)
+                measure(recorder, executable, kept, measured_runs, threads, progress, trial)
     again = partial(_again, source, ledger, backend, stages)
     return Specialized(executable, seconds, partial(declared_dims, source), again, progress)
 
