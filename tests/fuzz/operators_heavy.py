@@ -96,6 +96,8 @@ def conv_transpose(g: Growing, op: str) -> None:
 @operator("MaxPool", "AveragePool")
 def pool(g: Growing, op: str) -> None:
     x = picture(g)
+    if x.special:
+        raise NotValid  # as for whole_pool
     at = windows(g, x.shape[2:])
     if op == "AveragePool":
         at["count_include_pad"] = g.number(0, 1)  # type: ignore[assignment]  # a number, not a list
@@ -108,6 +110,8 @@ def pool(g: Growing, op: str) -> None:
 @operator("GlobalAveragePool", "GlobalMaxPool")
 def whole_pool(g: Growing, op: str) -> None:
     x = picture(g)
+    if x.special:
+        raise NotValid  # ONNX does not say what a maximum makes of NaN; ours is NaN
     g.node(op, [x], exact=op == "GlobalMaxPool", low=x.low, high=x.high)
 
 

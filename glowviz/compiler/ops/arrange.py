@@ -124,10 +124,11 @@ class Slice(Movement):
     onnx = "Slice"
 
     def cuts(
-        self, rank: int, starts: Sequence[int], ends: Sequence[int], axes: Sequence[int], steps: Sequence[int]
-    ) -> tuple[slice, ...]:
-        """One Python slice for every axis."""
-        found = [slice(None)] * rank
+        self, dims: Sequence[int], starts: Sequence[int], ends: Sequence[int], axes: Sequence[int],
+        steps: Sequence[int],
+    ) -> tuple[slice, ...]:  # fmt: skip
+        """One Python slice for every axis; "start is clamped to [0, dims - 1] for negative stepping"."""
+        rank, found = len(dims), [slice(None)] * len(dims)
         places = list(axes) or list(range(len(starts)))
         strides = list(steps) or [1] * len(starts)
         if not len(starts) == len(ends) == len(places) == len(strides):
@@ -138,14 +139,16 @@ class Slice(Movement):
         for start, end, place, step in zip(starts, ends, places, strides, strict=True):
             if step == 0:
                 raise TypeProblem("steps may not be 0")
-            found[check_axis(place, rank)] = slice(start, end, step)
+            axis = check_axis(place, rank)
+            # Python would begin before the first element and take none
+            found[axis] = slice(max(start, -dims[axis]) if step < 0 else start, end, step)
         return tuple(found)
 
     def infer(
         self, x: Type, starts: Type, ends: Type, axes: Type | None, steps: Type | None, *, known: Known
     ) -> Type:
         cuts = self.cuts(
-            x.rank,
+            x.dims,
             numbers(known, "starts", "starts"),
             numbers(known, "ends", "ends"),
             numbers(known, "axes", "axes") if axes is not None else (),
@@ -163,7 +166,7 @@ class Slice(Movement):
         steps: np.ndarray | None,
     ) -> np.ndarray:
         given = [[] if a is None else [int(n) for n in a] for a in (starts, ends, axes, steps)]
-        return np.ascontiguousarray(x[self.cuts(x.ndim, *given)])
+        return np.ascontiguousarray(x[self.cuts(x.shape, *given)])
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         x = floats(rng, (4, 6, 5))
@@ -173,6 +176,7 @@ class Slice(Movement):
         yield case(x, ints(4, 3), ints(0, 0), ints(1, -1), ints(-2, -1))
         yield case(x, ints(3), ints(2), ints(0))
         yield case(x, ints(-3), ints(2**63 - 1), ints(-1))
+        yield case(x, ints(-9), ints(-1000), ints(1), ints(-2))  # begins at the first element, as ONNX clamps it
 
 
 class Pad(Movement):

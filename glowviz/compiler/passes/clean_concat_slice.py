@@ -150,7 +150,7 @@ def piece_of(edit: Edit, value: str) -> Piece | None:
     contents = [edit.constant_array(v) for v in (op.starts, op.ends, op.axes, op.steps)]
     if any(c is None and v is not None for c, v in zip(contents, (op.starts, op.ends, op.axes, op.steps), strict=True)):
         return None
-    cuts = op.cuts(len(dims), *([] if c is None else [int(n) for n in c.reshape(-1)] for c in contents))
+    cuts = op.cuts(dims, *([] if c is None else [int(n) for n in c.reshape(-1)] for c in contents))
     return Piece(op.x, tuple(range(n)[cut] for n, cut in zip(dims, cuts, strict=True)))
 
 

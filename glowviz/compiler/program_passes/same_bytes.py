@@ -50,7 +50,7 @@ def _starts(program: Program, op: Slice, x: Type) -> list[int]:
     """First index along every axis; only steps of 1 leave bytes together."""
     fields = [_content(program, name) for name in (op.starts, op.ends, op.axes, op.steps)]
     starts, ends, axes, steps = fields
-    cuts = op.cuts(x.rank, starts, ends, axes, steps)
+    cuts = op.cuts(x.dims, starts, ends, axes, steps)
     ranges = [range(n)[cut] for n, cut in zip(x.dims, cuts, strict=True)]
     if any(len(r) > 1 and r.step != 1 for r in ranges):
         raise NotTheSameBytes("it takes steps")

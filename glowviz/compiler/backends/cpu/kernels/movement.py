@@ -129,7 +129,7 @@ def slice_(instr: Instr, program: Program, target: Target) -> KernelCode:
     draft = Draft(instr, program, target, instr.ins[:1])
     source, goal = draft.buffers[1], draft.result
     given = [_numbers(program, name) for name in (op.starts, op.ends, op.axes, op.steps)]
-    ranges = [range(n)[cut] for n, cut in zip(source.type.dims, op.cuts(source.type.rank, *given), strict=True)]
+    ranges = [range(n)[cut] for n, cut in zip(source.type.dims, op.cuts(source.type.dims, *given), strict=True)]
     axes = tuple(along(a, r.step, r.start) for a, r in enumerate(ranges))
     move(draft, goal.type.dims, (0, direct(goal)), (1, Access(source, axes)))
     return draft.finish("a strided copy", ranges=[[r.start, r.stop, r.step] for r in ranges])
