@@ -129,6 +129,7 @@ def differences(before: Arrays, after: Arrays) -> Difference:
 
 def difference(public: str, before: Any, after: Any) -> OutputDifference:
     """One content against another; NaN equals NaN and an infinity equals itself, strings are equal or not."""
+    before, after = (np.asarray(one) if isinstance(one, np.generic) else one for one in (before, after))
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         items = [difference(public, *pair) for pair in zip(before, after, strict=True)]
         return max(items, key=lambda o: (o.relative, o.unequal), default=OutputDifference(public, 0.0, 0.0, (), 0))

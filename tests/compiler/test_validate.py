@@ -83,6 +83,11 @@ def test_nan_and_infinity(before: list[float], after: list[float], absolute: flo
     assert found.relative == absolute
 
 
+def test_single_numbers_are_compared_like_arrays() -> None:
+    assert difference("y", np.float32(2), np.array(2, np.float32)).unequal == 0
+    assert difference("y", np.float32(2), np.float32(3)).absolute == 1
+
+
 def test_shapes_that_differ_are_infinitely_far() -> None:
     assert difference("y", np.zeros((2,)), np.zeros((1, 2))).absolute == np.inf
 
