@@ -29,8 +29,8 @@ class Taps:
     windows: Windows
     out: Sequence[Index]
 
-    def at(self, tap: Sequence[Index]) -> tuple[list[Index], Value]:
-        """The place a tap reads, brought inside the map, and an i1 that says whether it was inside."""
+    def at(self, tap: Sequence[Index], checked: bool = True) -> tuple[list[Index], Value]:
+        """The place a tap reads, brought inside the map if `checked`, and an i1 that says whether it was inside."""
         em, w = self.cells.em, self.windows
         inside = em.constant(True, "i1")
         found: list[Index] = []
@@ -38,7 +38,7 @@ class Taps:
             place = em.index(self.out[a] * w.strides[a] + tap[a] * w.dilations[a]) - w.begins[a]
             good = (place >= 0) & (place < size)
             inside = inside & good
-            found.append(em.select(good, place, place.match(0)))
+            found.append(em.select(good, place, place.match(0)) if checked else place)
         return found, inside
 
 
