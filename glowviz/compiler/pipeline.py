@@ -137,9 +137,8 @@ def compile(
 
     `order` runs the graph passes in another order, stage by stage. With `measured_runs`, the recording also gets
     the times of so many runs, the error after every pass and statistics of every value, on the inputs of `trial` and
-    against what it expects. Running with another size of
-    an open dimension compiles again (`executable.specializations`).
-    Raises a Problem (what, where, expected, do) for whatever cannot be compiled.
+    against what it expects. Running with another size of an open dimension compiles again. Raises a Problem
+    (what, where, expected, do) for whatever cannot be compiled.
     """
     refuse_unknown(precision, calibration)
     backend, stages = backend_named(target, threads), arranged(order)
