@@ -26,7 +26,7 @@ from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
-from glowviz.compiler.specialize import Specialized, declared_dims
+from glowviz.compiler.specialize import Specialized
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.verify import verify_plan
 
@@ -156,8 +156,7 @@ def compile(
             record_code(recorder, executable)
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress, trial)
-    again = partial(_again, source, ledger, backend, stages)
-    return Specialized(executable, seconds, partial(declared_dims, source), again, progress)
+    return Specialized(executable, seconds, source, partial(_again, source, ledger, backend, stages), progress)
 
 
 def _again(

@@ -42,15 +42,15 @@ class Specialization:
 class Specialized:
     """The executable of the first shapes; `run` makes and keeps another one where an input has another shape.
 
-    Everything but `run`, `timings` and `close` is that of the first. `again(shapes)` compiles; `declared()` says which
-    dims the model leaves open. A model with states has one set of them, so it keeps to its first shapes.
+    Everything but `run`, `timings` and `close` is that of the first. `again(shapes)` compiles; `source`, the model,
+    says which dims are open. A model with states has one set of them, so it keeps to its first shapes.
     """
 
     def __init__(
-        self, first: Executable, seconds: float, declared: Callable[[], Open], again: Callable[[Shapes], Executable],
+        self, first: Executable, seconds: float, source: Any, again: Callable[[Shapes], Executable],
         progress: Callable[[str], None],
     ) -> None:
-        self._first, self._declared, self._again, self._progress = first, declared, again, progress
+        self._first, self._source, self._again, self._progress = first, source, again, progress
         self._wanted = {b.name: b.type.dims for b in first.program.of_kind("input") if not b.held}
         self._states = any(True for _ in first.program.of_kind("state"))
         self._made = {_key(self._wanted): Specialization(self._wanted, seconds, first)}
@@ -118,7 +118,7 @@ class Specialized:
 
     def _is_open(self, shapes: Shapes) -> bool:
         """Every size that differs from the first shapes is one that the model leaves open, one number for a name."""
-        declared, values = self._declared(), {}
+        declared, values = declared_dims(self._source), {}
         for name, shape in shapes.items():
             dims = declared.get(name, ())
             if dims is None:
