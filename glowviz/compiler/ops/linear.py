@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from math import prod
 
 import numpy as np
 
@@ -42,8 +43,9 @@ class MatMul(Op):
         rows = left if len(left) > 1 else (1, *left)
         columns = right if len(right) > 1 else (*right, 1)
         if rows[-1] != columns[-2]:
-            raise TypeProblem(f"the last dim of a must be the {'last' if len(right) == 1 else 'second last'} of b, "
-                              f"got {a} and {b}")
+            raise TypeProblem(
+                f"the last dim of a must be the {'last' if len(right) == 1 else 'second last'} of b, got {a} and {b}"
+            )
         shape: tuple[Dim, ...] = broadcast(rows[:-2], columns[:-2])
         shape += (rows[-2],) if len(left) > 1 else ()
         shape += (columns[-1],) if len(right) > 1 else ()
@@ -58,8 +60,16 @@ class MatMul(Op):
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         for left, right in (
-            ((3, 4), (4, 5)), ((2, 3, 4), (2, 4, 5)), ((2, 3, 4), (4, 7)), ((1, 2, 3, 5), (4, 1, 5, 2)),
-            ((4,), (4, 3)), ((2, 3, 4), (4,)), ((6,), (6,)), ((17, 33), (33, 9)), ((0, 3), (3, 2)), ((2, 0), (0, 3)),
+            ((3, 4), (4, 5)),
+            ((2, 3, 4), (2, 4, 5)),
+            ((2, 3, 4), (4, 7)),
+            ((1, 2, 3, 5), (4, 1, 5, 2)),
+            ((4,), (4, 3)),
+            ((2, 3, 4), (4,)),
+            ((6,), (6,)),
+            ((17, 33), (33, 9)),
+            ((0, 3), (3, 2)),
+            ((2, 0), (0, 3)),
         ):
             yield case(floats(rng, left), floats(rng, right))
         yield case(integers(rng, (2, 3), -5, 5, "i32"), integers(rng, (3, 2), -5, 5, "i32"))
@@ -181,6 +191,24 @@ class Einsum(Op):
                 dots = np.broadcast_shapes(dots or (), inner)
         return terms, result if arrow else None, sizes, dots
 
+    def lower(self, b: Builder) -> str | None:
+        """Transposes around one MatMul, where two f32 operands share summed letters and neither has others to sum."""
+        terms, arrow, result = self.equation.replace(" ", "").partition("->")
+        found = _roles(terms.split(","), result) if arrow and len(self.xs) == 2 else None
+        types = [b.type(x) for x in self.xs]
+        if found is None or any(t.elem != "f32" or 0 in t.dims for t in types):
+            return None
+        sizes: dict[str, int] = {}
+        for term, type_ in zip(terms.split(","), types, strict=True):
+            if any(sizes.setdefault(letter, size) != size for letter, size in zip(term, type_.dims, strict=True)):
+                return None
+        shared, left, right, summed = found
+        sides = ((left, summed), (summed, right))
+        pairs = zip(terms.split(","), self.xs, sides, strict=True)
+        factors = (_as_matrices(b, x, term, shared, side, sizes) for term, x, side in pairs)
+        product = b.mat_mul(*factors)
+        return _spread(b, product, shared + left + right, result, sizes)
+
     def reference(self, xs: tuple[np.ndarray, ...]) -> np.ndarray:
         wide = tuple(x.astype(np.float32) for x in xs) if xs[0].dtype.itemsize < 4 else xs
         result = np.einsum(self.equation.replace(" ", ""), *wide, optimize=len(xs) < 20)
@@ -199,3 +227,42 @@ class Einsum(Op):
         yield case((floats(rng, (2, 3, 4)), floats(rng, (4, 5))), equation="...j,jk->...k")
         yield case((floats(rng, (2, 3)), floats(rng, (3, 2))), equation="ij, jk")
         yield case((floats(rng, (1, 2, 7, 4)), floats(rng, (1, 2, 5, 4))), equation="bhqd,bhkd->bhqk")
+        yield case((floats(rng, (5, 2, 3, 4)), floats(rng, (2, 6, 4))), equation="bhwc,hkc->bkhw")
+        yield case((floats(rng, (2, 3)), floats(rng, (4, 5))), equation="ab,cd->cadb")
+
+
+def _roles(terms: list[str], result: str) -> tuple[str, str, str, str] | None:
+    """Letters of the batch, of the rows, of the columns and of the sum; None where it is no matrix product."""
+    a, b = terms
+    if any("." in term or len(set(term)) < len(term) for term in (a, b, result)):
+        return None
+    shared = "".join(c for c in result if c in a and c in b)
+    left = "".join(c for c in result if c in a and c not in b)
+    right = "".join(c for c in result if c in b and c not in a)
+    summed = "".join(c for c in a if c not in result)
+    alone = set(summed) ^ {c for c in b if c not in result}
+    return None if alone or not summed or not left + right else (shared, left, right, summed)
+
+
+def _count(letters: str, sizes: dict[str, int]) -> int:
+    return prod(sizes[c] for c in letters)
+
+
+def _as_matrices(b: Builder, x: str, term: str, batch: str, side: tuple[str, str], sizes: dict[str, int]) -> str:
+    """x as matrices with rows and columns of some letters each, one for every place of the batch."""
+    shape = [*([_count(batch, sizes)] if batch else []), *(_count(letters, sizes) for letters in side)]
+    return _shaped(b, _ordered(b, x, term, batch + "".join(side)), shape)
+
+
+def _spread(b: Builder, x: str, letters: str, result: str, sizes: dict[str, int]) -> str:
+    """The product with an axis for each letter, in the order of the result."""
+    return _ordered(b, _shaped(b, x, [sizes[c] for c in letters]), letters, result)
+
+
+def _ordered(b: Builder, x: str, letters: str, wanted: str) -> str:
+    return x if letters == wanted else b.transpose(x, perm=tuple(letters.index(c) for c in wanted))
+
+
+def _shaped(b: Builder, x: str, shape: list[int]) -> str:
+    same = b.type(x).dims == tuple(shape)
+    return x if same else b.reshape(x, b.const(np.array(shape, np.int64), name="shape"))
