@@ -4,13 +4,16 @@ import { address } from "../core/api.js";
 import { el, empty, replace } from "../core/dom.js";
 import { digits } from "../core/format.js";
 import { watch } from "../core/pane.js";
+import { hunt } from "./hunt.js";
 
 export function drawValues(element) {
   return watch(element, {
     keys: ["recording", "at", "selected"],
-    path: (now) => (now.recording && now.selected !== null ? address(now.recording, `values/${now.at}`, { name: now.selected }) : null),
+    path: (now) => (!now.recording ? null : now.selected !== null ? address(now.recording, `values/${now.at}`, { name: now.selected }) : address(now.recording, "hunt")),
     none: () => "Click a box to see the numbers it produces.",
-    draw: (payload) => replace(element, payload.missing ? empty(payload.missing) : card(payload)),
+    fresh: (now) => now.selected === null,
+    draw: (payload) => replace(element, payload.missing ? empty(payload.missing) : !payload.rows ? card(payload)
+      : payload.rows.name.length ? hunt(payload) : empty("Click a box to see the numbers it produces. This run kept none yet.")),
   });
 }
 

@@ -68,7 +68,7 @@ class _Room:
 
 
 def _basics(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
-    for name in ("overview", "passes", "problems", "kernels"):
+    for name in ("overview", "passes", "problems", "kernels", "hunt"):
         yield name, getattr(reader, name)()
     yield "names", index(reader.recording)
 

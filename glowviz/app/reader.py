@@ -128,6 +128,10 @@ class Reader(Protocol):
         """Return a Plotly figure: kind is time, roofline or passes, mode is light or dark."""
         ...
 
+    def hunt(self) -> Payload:
+        """Return every value with its error, NaNs and infinities, in the order it is computed."""
+        ...
+
     def problems(self) -> Payload:
         """Return what went wrong, newest first."""
         ...

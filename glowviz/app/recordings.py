@@ -169,6 +169,9 @@ class RecordingReader:
     def values(self, snapshot: int, name: str) -> Payload:
         return values.values(self.recording, snapshot, self._value(snapshot, name))
 
+    def hunt(self) -> Payload:
+        return values.hunt(self.recording)
+
     def search(self, query: str) -> Payload:
         return search.search(self.recording, query)
 

@@ -135,6 +135,15 @@ def _kernel(payload: dict[str, Any]) -> Iterable[str]:
             yield f"{line or '':5}  {'  ' if text[:1].isspace() else ''}{mnemonic:12} {operands}".rstrip()
 
 
+def _values(answer: dict[str, Any]) -> Iterable[str]:
+    from glowviz.app.views.values import TOLERANCE, hunt_lines
+
+    yield from hunt_lines(answer, TOLERANCE)
+    wrong = [row for row in _rows(answer["rows"], value="name", error="error", NaN="nans", infinite="infinities")
+             if row["error"] or row["NaN"] or row["infinite"]]
+    yield columns(wrong)
+
+
 Ask = Callable[[Any, int, Any], Any]
 PARTS: dict[str, tuple[Ask, Callable[[dict[str, Any]], Iterable[str]]]] = {
     "passes": (lambda reader, at, name: reader.passes(), _passes),
@@ -143,12 +152,13 @@ PARTS: dict[str, tuple[Ask, Callable[[dict[str, Any]], Iterable[str]]]] = {
     "life": (lambda reader, at, name: reader.life(at, name), _life),
     "why": (lambda reader, at, name: reader.why(at, name), _why),
     "memory": (lambda reader, at, name: reader.memory(at), _memory),
+    "values": (lambda reader, at, name: reader.hunt(), _values),
     "kernels": (lambda reader, at, name: reader.kernels(), _kernels),
     "kernel": (lambda reader, at, name: reader.kernel(name), _kernel),
 }
 NAMED = ("life", "why", "kernel")
 """Parts that are about one name."""
-WHOLE = ("passes", "memory", "kernels")
+WHOLE = ("passes", "memory", "kernels", "values")
 """Parts that are about the whole compilation."""
 
 

@@ -262,6 +262,9 @@ class FakeReader:
     def chart(self, kind: str, mode: str) -> object:
         return {"data": [{"type": "bar", "x": [1, 2], "y": [3, 4]}], "layout": {"title": {"text": kind}}}
 
+    def hunt(self) -> Payload:
+        return {"against": "", "rows": {"name": [], "error": [], "nans": [], "infinities": []}}
+
     def problems(self) -> Payload:
         if self.kind != "broken":
             return {"problems": []}

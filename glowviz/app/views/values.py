@@ -6,6 +6,7 @@ from glowviz.app.reader import Payload
 from glowviz.app.wording import digits
 from glowviz.compiler.recording.reader import Recording
 
+TOLERANCE = 1e-4  # of max |value|, until somebody says otherwise
 WORDS = (("low", "smallest"), ("high", "largest"), ("mean", "mean"), ("deviation", "deviation"), ("nans", "NaN"),
          ("infinities", "infinite"), ("zeros", "zeros"), ("error", "error against the reference"))
 
@@ -22,6 +23,38 @@ def values(recording: Recording, snapshot: int, name: str) -> Payload:
         return _literal(name, constants[0]["type"], constants[0]["content"])
     where = "Weights are named by hash and lie in the model's file" if constants else "This run kept no values"
     return {"missing": f"{where}; profile the model on an input to see the numbers of every tensor."}
+
+
+def hunt(recording: Recording) -> Payload:
+    """Return docs/payloads.md `hunt`: every value in the order it is computed, with its error, NaNs and infinities.
+
+    The machine code's figures, where it computes the value; else those of the imported graph.
+    """
+    rows = recording.query("SELECT value, snapshot, error, nans, infinities FROM statistics ORDER BY snapshot, rowid")
+    at_end = {row["value"] for row in rows if row["snapshot"]}
+    columns: dict[str, list[object]] = {key: [] for key in ("name", "error", "nans", "infinities")}
+    for row in rows:
+        if row["snapshot"] or row["value"] not in at_end:
+            for key, value in zip(columns, (row["value"], row["error"], row["nans"], row["infinities"]), strict=True):
+                columns[key].append(value)
+    return {"against": str(recording.meta.get("errors", "")), "rows": columns}
+
+
+def hunt_lines(payload: Payload, tolerance: float) -> list[str]:
+    """Return what a hunt found, in sentences: the first value beyond `tolerance`, the first NaN, the first infinity."""
+    rows = payload["rows"]
+    if not rows["name"]:
+        return ["This run kept no values: compile with --time, --inputs or --expected."]
+    beyond = [at for at, error in enumerate(rows["error"]) if error is not None and error > tolerance]
+    lines = [f"{len(beyond)} of {len(rows['name'])} values differ by more than {digits(tolerance)} of max |value|."]
+    if beyond:
+        lines.append(f"First: {rows['name'][beyond[0]]}, {digits(float(rows['error'][beyond[0]]))}.")
+    for key, label in (("nans", "NaN"), ("infinities", "infinite numbers")):
+        found = [at for at, count in enumerate(rows[key]) if count]
+        if found:
+            first = f"{rows['name'][found[0]]} ({rows[key][found[0]]:,})"
+            lines.append(f"{len(found)} values hold {label}; the first is {first}.")
+    return lines
 
 
 def _type(recording: Recording, snapshot: int, name: str) -> str:
