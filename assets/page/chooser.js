@@ -4,7 +4,8 @@ import { el, replace } from "../core/dom.js";
 
 // Returns {show(items, instead, render)}; `onchoose(item)` is called on Enter and click.
 export function chooser(body, { placeholder, onquery, onchoose, below = null }) {
-  const list = el("div.choices", { role: "listbox", id: "choices" });
+  const list = el("div.choices", { role: "listbox", id: "choices", "aria-label": "Found" });
+  const note = el("div", { role: "status" });
   const field = el("input.field.big", {
     type: "text", placeholder, "aria-label": placeholder, role: "combobox", "aria-expanded": "true", "aria-controls": "choices", spellcheck: "false",
     oninput: () => onquery(field.value), onkeydown: key,
@@ -12,6 +13,8 @@ export function chooser(body, { placeholder, onquery, onchoose, below = null }) 
   let items = [], at = 0;
   const mark = () => {
     [...list.children].forEach((row, i) => row.setAttribute("aria-selected", String(i === at)));
+    field.setAttribute("aria-expanded", String(items.length > 0));
+    field.setAttribute("aria-activedescendant", items.length ? `choice-${at}` : "");
     list.children[at]?.scrollIntoView({ block: "nearest" });
   };
   function key(event) {
@@ -22,12 +25,14 @@ export function chooser(body, { placeholder, onquery, onchoose, below = null }) 
     event.preventDefault();
     mark();
   }
-  replace(body, field, below, list);
+  replace(body, field, below, note, list);
   return {
     show(next, instead, render) {
       items = next;
       at = 0;
-      replace(list, instead, next.map((item) => el("div.choice-row", { role: "option", onclick: () => onchoose(item) }, render(item))));
+      replace(note, instead);
+      list.hidden = !next.length;
+      replace(list, next.map((item, i) => el("div.choice-row", { role: "option", id: `choice-${i}`, onclick: () => onchoose(item) }, render(item))));
       mark();
     },
   };

@@ -17,7 +17,7 @@ export const DOCK_TABS = [
 
 export function mountDock(element) {
   const counts = new Map();
-  const list = el("div.pane-tabs.dock-tabs", { role: "tablist", "aria-label": "Dock" });
+  const list = el("div.pane-tabs.dock-tabs");
   const handle = el("div.dock-handle", { title: "Drag to change the height" });
   const sides = [0, 1].map(() => el("div.dock-side", { role: "tabpanel", hidden: true }));
   const body = el("div.dock-body", {}, sides);
@@ -26,10 +26,10 @@ export function mountDock(element) {
 
   const tabs = () => {
     const { dock, dock2 } = state();
-    replace(list, DOCK_TABS.map(([key, label]) => el("button.pane-tab", {
+    replace(list, el("div", { role: "tablist", "aria-label": "Dock", style: { display: "contents" } }, DOCK_TABS.map(([key, label]) => el("button.pane-tab", {
       type: "button", role: "tab", "aria-selected": String(key === dock || (Boolean(dock) && key === dock2)), dataset: { tab: key },
       title: dock ? "Shift-click: beside the open one" : null, onclick: (event) => open(key, event.shiftKey),
-    }, label, counts.get(key) ? el("span.count", {}, counts.get(key)) : null)),
+    }, label, counts.get(key) ? el("span.count", {}, counts.get(key)) : null))),
     el("span.space"),
     dock ? el("button.bare", { type: "button", title: "Second tab beside", "aria-label": "Show two tabs side by side", onclick: () => update({ dock2: dock2 ? null : beside(dock) }) }, icon("book")) : null,
     el("button.bare", { type: "button", "aria-label": dock ? "Close the dock" : "Open the dock", title: "d", onclick: () => update({ dock: dock ? null : "text" }) }, icon(dock ? "down" : "up")));

@@ -11,7 +11,7 @@ import { chooser } from "./chooser.js";
 import { DOCK_TABS } from "./dock.js";
 import { openOverlay } from "./overlays.js";
 
-export function paletteOverlay(body, { close }) {
+export function paletteOverlay(body, { close, query: typed = "" }) {
   const all = commands();
   const list = chooser(body, {
     placeholder: "Type a command, a pass or a view",
@@ -25,7 +25,8 @@ export function paletteOverlay(body, { close }) {
       el("span.muted.group-name", {}, command.group), el("span", {}, command.label), el("span.space"), command.keys ? el("kbd", {}, command.keys) : null,
     ]);
   };
-  show("");
+  body.querySelector("input").value = typed.trim();
+  show(typed);
 }
 
 function saves() {

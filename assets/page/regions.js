@@ -18,8 +18,11 @@ export function wireRegions() {
   };
   show();
   subscribe(["left", "right", "hideLeft", "hideRight", "dock", "dockHeight", "recording"], show);
+  const told = () => ["left", "right"].forEach((side) => document.getElementById(`splitter-${side}`).setAttribute("aria-valuenow", state()[side]));
+  subscribe(["left", "right"], told);
   splitter("splitter-left", "left", 1);
   splitter("splitter-right", "right", -1);
+  told();
 }
 
 function splitter(id, key, direction) {
@@ -32,6 +35,8 @@ function splitter(id, key, direction) {
   };
   bar.tabIndex = 0;
   bar.setAttribute("aria-orientation", "vertical");
+  bar.setAttribute("aria-valuemin", SIDE[0]);
+  bar.setAttribute("aria-valuemax", SIDE[1]);
   bar.setAttribute("aria-label", key === "left" ? "Width of the ledger" : "Width of the inspector");
   bar.addEventListener("pointerdown", (event) => {
     bar.setPointerCapture(event.pointerId);

@@ -5,6 +5,7 @@ import { el, empty, failed, highlighted, replace } from "../core/dom.js";
 import { goTo } from "../core/session.js";
 import { state } from "../core/state.js";
 import { chooser } from "./chooser.js";
+import { openOverlay } from "./overlays.js";
 
 const WAIT = 60;
 
@@ -18,10 +19,11 @@ export function searchOverlay(body, { close }) {
   let timer = 0, turn = 0, last = "";
   const scopes = el("div.scopes");
   const list = chooser(body, {
-    placeholder: "Name, op:Conv, type:f32, pass:fuse …",
+    placeholder: "Name, op:Conv, dtype:f32, scope:layers.3, pass:fuse, cost>5% … or > command",
     below: scopes,
     onquery: (query) => {
       clearTimeout(timer);
+      if (query.startsWith(">")) { openOverlay("palette", { query: query.slice(1) }); return; }
       timer = setTimeout(() => ask(query), WAIT);
     },
     onchoose: (hit) => {

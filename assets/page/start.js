@@ -41,7 +41,7 @@ function doors(note, local, recent) {
     door("play", "Watch a compiler think", "A small trained network on which most passes have something to do. Press n for the next one.",
       button("Start", () => openCard(first, note, true), { kind: "primary" })),
     door("file", "Open your model", "Drop an .onnx file anywhere, with its data files if it has any.",
-      el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them", files),
+      el("div.drop", { role: "button", tabindex: 0, onclick: () => files.click(), onkeydown: (event) => { if (event.key === "Enter" || event.key === " ") files.click(); } }, "Drop files here, or choose them"), files,
       local ? byPath : null, recent),
     door("book", "Teach or learn", "A lesson walks through one model with questions to predict; or type a graph of your own and watch a pass.",
       lessonList(note), button("Write a graph", () => openOverlay("editor"))),

@@ -30,16 +30,29 @@ export function drawKernels(element) {
       if (!payload.rows.name.length) { replace(element, empty("Kernels appear once the program has been compiled to machine code.")); return; }
       list = new VirtualList({ height: 24, className: "table", render: (index) => row(payload, order[index]) });
       const head = el("div.table-row.table-head", { role: "row" });
-      const headings = () => replace(head, COLUMNS.map(([key, label, kind]) => el(`button.cell.k-${key}${kind ? "." + kind : ""}`, {
+      list.element.setAttribute("role", "rowgroup");
+      list.element.addEventListener("keydown", walk);
+      const headings = () => replace(head, COLUMNS.map(([key, label, kind]) => el("span", { role: "columnheader", style: { display: "contents" } }, el(`button.cell.k-${key}${kind ? "." + kind : ""}`, {
         type: "button", onclick: () => { sort = [key, sort[0] === key ? -sort[1] : key === "step" ? 1 : -1]; sorted(); headings(); list.refresh(); },
-      }, label, sort[0] === key ? icon(sort[1] > 0 ? "up" : "down", 10) : null)));
+      }, label, sort[0] === key ? icon(sort[1] > 0 ? "up" : "down", 10) : null))));
       sorted();
       headings();
-      replace(element, el("div.code-head", {}, summary(payload)), head, list.element);
+      replace(element, el("div.code-head", {}, summary(payload)),
+        el("div", { role: "table", "aria-label": "Kernels; arrow keys choose one", style: { display: "contents" } }, head, list.element));
       list.setCount(order.length);
       follow();
     },
   });
+  // Arrow keys choose the kernel above or below the chosen one; every pane follows.
+  const walk = (event) => {
+    const direction = { ArrowDown: 1, ArrowUp: -1 }[event.key];
+    if (!direction) return;
+    const here = order.findIndex((at) => payload.rows.value[at] === state().selected);
+    const next = order[here < 0 ? 0 : here + direction];
+    if (next !== undefined) choose(payload.rows, next);
+    event.preventDefault();
+    event.stopPropagation();
+  };
   const follow = () => {
     if (!payload || !list) return;
     list.refresh();
@@ -72,6 +85,10 @@ function row(payload, at) {
   };
   const chosen = rows.value[at] === state().selected;
   return el(`div.table-row${chosen ? ".chosen" : ""}`, {
-    role: "row", style: { height: "24px" }, title: `${rows.samples[at] || 0} samples`, onclick: () => update({ selected: rows.value[at], kernel: rows.host[at] ? null : rows.name[at] }),
-  }, COLUMNS.map(([key, , kind]) => el(`span.cell.k-${key}${kind ? "." + kind : ""}`, {}, cells[key])));
+    role: "row", style: { height: "24px" }, title: `${rows.samples[at] || 0} samples`, onclick: () => choose(rows, at), "aria-current": chosen ? "true" : null,
+  }, COLUMNS.map(([key, , kind]) => el(`span.cell.k-${key}${kind ? "." + kind : ""}`, { role: "cell" }, cells[key])));
+}
+
+function choose(rows, at) {
+  update({ selected: rows.value[at], kernel: rows.host[at] ? null : rows.name[at] });
 }

@@ -22,10 +22,10 @@ export function mountLedger(element) {
     if (!state().recording) { replace(element, empty("No model is open.")); return; }
     if (!passes) { replace(element, loading("Reading the ledger")); return; }
     const top = element.scrollTop;
-    replace(element, head(passes), el("div.rows", { role: "listbox", "aria-label": "Passes", dataset: { ownArrows: "" }, onkeydown: arrows },
+    replace(element, head(passes), el("div.rows", { role: "group", "aria-label": "Passes", dataset: { ownArrows: "" }, onkeydown: arrows },
       passes.groups.map((group) => section(group, passes))));
     element.scrollTop = top;
-    element.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    element.querySelector(".pass.shown")?.scrollIntoView({ block: "nearest" });
   };
   const head = (passes) => el("div.pane-head", {},
     el("h2", {}, "Passes"), el("span.space"),
@@ -73,7 +73,7 @@ function passRow(passes, row, touched) {
   const kind = rows.state[row];
   const start = session().overview?.first_change === at && state().at === 0;
   const line = el(`div.pass.${kind}${shown ? ".shown" : ""}`, {
-    role: "option", tabindex: shown ? 0 : -1, "aria-selected": String(shown), "aria-disabled": at < 0 && !rows.problem?.[row] ? "true" : null,
+    role: "group", tabindex: shown ? 0 : -1, "aria-current": shown ? "step" : null, "aria-label": spoken(rows, row),
     title: `${rows.facts[row].join("  ")}\nShift-click compares the shown state with this one`, dataset: { pass: rows.name[row], at },
     onclick: (event) => { if (event.target.closest("button, a")) return;
       const problem = rows.problem?.[row];
@@ -94,6 +94,12 @@ function passRow(passes, row, touched) {
   if (rows.problem?.[row]) line.append(problemCard(rows.problem[row]));
   else if (shown) line.append(details(passes, row));
   return line;
+}
+
+// What a screen reader says of a row: the pass, what it did, and how it ended where that is only a sign or a grey.
+function spoken(rows, row) {
+  const state = { quiet: "nothing to do", off: "switched off", failed: "failed", unreached: "not reached" }[rows.state[row]];
+  return [rows.name[row], rows.fired[row], rows.delta[row] ? `${rows.delta[row]} nodes` : "", state].filter(Boolean).join(", ");
 }
 
 function details(passes, row) {
@@ -117,8 +123,10 @@ function arrows(event) {
   if (!direction) return;
   const { rows } = session().passes;
   const stops = rows.snapshot.filter((at) => at >= 0);
-  const next = stops[stops.indexOf(state().at) + direction];
-  if (next !== undefined) goTo(next);
+  const { at, base } = state();
+  const next = stops[stops.indexOf(event.shiftKey ? base ?? at : at) + direction];
+  if (next !== undefined && event.shiftKey) update({ base: next === at ? null : next, colour: "Change" });
+  else if (next !== undefined) goTo(next);
   event.preventDefault();
   event.stopPropagation();
   requestAnimationFrame(() => document.querySelector(".pass.shown")?.focus());
