@@ -7,7 +7,7 @@ import pytest
 
 from glowviz.compiler.graph import Graph, Node, Output, Payload, State, constant
 from glowviz.compiler.irgen import irgen
-from glowviz.compiler.ops import Abs, Add, Mul, Neg, Op, Relu
+from glowviz.compiler.ops import Abs, Add, Identity, Mul, Neg, Op, Relu, Sub
 from glowviz.compiler.program import Instr
 from glowviz.compiler.rewrite import Edit, Pass, Rewrite, Rule, apply
 from glowviz.compiler.types import Type
@@ -20,6 +20,7 @@ from glowviz.compiler.validate import (
     differences,
     first_broken,
     first_value,
+    keeps,
 )
 
 KIND = Type("f32", (4, 5))
@@ -181,6 +182,22 @@ def test_each_pass_is_held_to_its_own_promise() -> None:
     assert (found.position, found.name) == (3, "strict")
     assert found.before is near
     assert first_broken(snapshots, lambda _: 0.01, inputs) is None
+
+
+def test_rounding_alone_breaks_no_promise_above_zero() -> None:
+    """(x + big) - big and x + (big - big): the first loses bits in f32, in double precision both are x."""
+    big = constant("big", np.array(3e4, np.float32))
+    rough = with_op(chain(Abs, Neg), "v0", Add("x", "big"))
+    rough = with_op(rough, "v1", Sub("v0", "big")).evolve(constants={"big": big})
+    right, wrong = chain(Relu, Identity), with_op(chain(Abs, Neg), "v1", Add("x", "x"))
+    right = with_op(right, "v1", Identity("x"))
+    inputs = {"x": np.linspace(0.1, 1, 20, dtype=np.float32).reshape(KIND.dims)}
+    found = compare(rough, right, inputs)
+    assert not found.within(1e-6)
+    assert keeps(rough, right, inputs, found, 1e-6)
+    assert not keeps(rough, right, inputs, found, 0.0)
+    assert not keeps(right, rough, inputs, found, 1e-6), "what rounds far worse than before breaks its promise"
+    assert not keeps(rough, wrong, inputs, compare(rough, wrong, inputs), 1e-6)
 
 
 def test_the_first_value_that_differs_is_told_with_what_it_should_be() -> None:

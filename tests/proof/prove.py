@@ -21,7 +21,7 @@ from glowviz.compiler.pipeline import arranged, import_graph, lower_to_program, 
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.rewrite import PASSES
-from glowviz.compiler.validate import Difference, differences, inputs_of, outputs_of
+from glowviz.compiler.validate import Difference, differences, inputs_of, keeps, outputs_of
 from glowviz.gallery import cards
 from tests.compiler.golden_files import ROOT as GOLDEN
 from tests.compiler.golden_files import golden_paths, read, run
@@ -41,10 +41,15 @@ class Step:
     model: str
     fired: int
     difference: Difference
+    kept: bool
+    """The promise holds, as `glowviz validate` sees it."""
 
-    @property
-    def kept(self) -> bool:
-        return self.difference.within(promised(self.name))
+
+def step_of(name: str, model: str, fired: int, before: Any, after: Any, feeds: Mapping[str, Any],
+            outputs: tuple[Any, Any]) -> Step:
+    """One run, judged."""
+    found = differences(*outputs)
+    return Step(name, model, fired, found, keeps(before, after, feeds, found, promised(name)))
 
 
 @dataclass
@@ -76,7 +81,7 @@ def on_model(label: str, graph: Graph, given: Mapping[str, Any] | None = None) -
         if after is before:
             continue
         found = outputs_of(after, feeds, memo)
-        yield Step(name, label, fired, differences(wanted, found))
+        yield step_of(name, label, fired, before, after, feeds, (wanted, found))
         before, wanted = after, found
 
 
@@ -85,8 +90,9 @@ def on_golden(path: Path) -> Iterator[Step]:
     for step in run(read(path.read_text(encoding="utf-8"))):
         if step.after is not step.before:
             feeds = inputs_of(step.before)
-            found = differences(outputs_of(step.before, feeds), outputs_of(step.after, feeds))
-            yield Step(step.name, str(path.relative_to(GOLDEN)), len(step.log.changes), found)
+            outputs = outputs_of(step.before, feeds), outputs_of(step.after, feeds)
+            label = str(path.relative_to(GOLDEN))
+            yield step_of(step.name, label, len(step.log.changes), step.before, step.after, feeds, outputs)
 
 
 def on_case(suite: str, name: str) -> Iterator[Step]:

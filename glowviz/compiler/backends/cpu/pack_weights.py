@@ -19,7 +19,7 @@ from glowviz.compiler.target import Target
 from glowviz.compiler.types import Order, Type
 
 
-@program_pass(required=True)
+@program_pass(required=True, tolerance=1e-5)  # weights in Winograd's form are rounded again; all others are only moved
 def pack_weights(program: Program, target: Target) -> Program:
     """weight %w  ->  weight %w.packed @panels, done while compiling; %w of a run  ->  pack %w.packed before its use"""
     packer = _Packer(program, target)
