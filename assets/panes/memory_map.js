@@ -7,6 +7,7 @@ import { watch } from "../core/pane.js";
 import { state, subscribe, update } from "../core/state.js";
 import { palette } from "../graph/palette.js";
 import { account } from "./overview.js";
+import { scrubber } from "./scrub.js";
 
 const LEFT = 64, RIGHT = 10, BOTTOM = 18, CURVE = 34;
 const KINDS = { activation: 0, weight: 5, packed: 3, scratch: 2, state: 1 };
@@ -32,6 +33,7 @@ class MemoryMap {
   constructor(element, payload) {
     this.payload = payload;
     this.buffers = payload.buffers;
+    this.step = null; // the statement that is looked at; null = the whole run
     this.space = payload.spaces.length ? payload.spaces[0].name : "";
     this.canvas = el("canvas.memory-canvas", { role: "img", "aria-label": this.description() });
     this.tip = el("div.tip", { hidden: true });
@@ -39,9 +41,9 @@ class MemoryMap {
       payload.spaces.map((space) => el("option", { value: space.name }, `${space.name} · ${bytes(space.size)}`)));
     this.stage = el("div.memory-stage", {}, this.canvas, this.tip);
     const side = el("div.memory-side", {}, el("h4", {}, payload.planned ? "Peak" : "Peak before planning (≈)"),
-      payload.lines.map((line) => el("p.fact-line", {}, line)), schemes(payload.schemes || []), el("h4", {}, "Account"), account(payload.account));
+      payload.lines.slice(0, 2).map(factLine), schemes(payload.schemes || []), el("h4", {}, "Why, and what would shrink it"), payload.lines.slice(2).map(factLine), el("h4", {}, "Account"), account(payload.account));
     replace(element, el("div.memory", {}, el("div.memory-main", {}, el("div.code-head", {}, choose, el("span.muted", {},
-      `${this.buffers.name.length.toLocaleString("en-US")} buffers · ${payload.steps} steps${payload.bound ? ` · lower bound ${bytes(payload.bound)}` : ""}`)), this.stage), side));
+      `${this.buffers.name.length.toLocaleString("en-US")} buffers · ${payload.steps} steps${payload.bound ? ` · lower bound ${bytes(payload.bound)}` : ""}`), scrubber(this)), this.stage), side));
     this.canvas.addEventListener("pointermove", (event) => this.hover(event));
     this.canvas.addEventListener("pointerleave", () => { this.tip.hidden = true; });
     this.canvas.addEventListener("click", (event) => this.click(event));
@@ -87,6 +89,7 @@ class MemoryMap {
     this.boxes(context, colours);
     this.curve(context, colours);
     this.peak(context, colours);
+    this.now(context, colours);
     this.milliseconds = performance.now() - begin;
     this.canvas.dataset.milliseconds = this.milliseconds.toFixed(1);
   }
@@ -107,6 +110,8 @@ class MemoryMap {
       if (b.space[at] !== this.space) continue;
       const [x, y, w, h] = this.place(at);
       const kind = KINDS[b.kind[at]] ?? 0;
+      if (this.step !== null && b.first[at] > this.step) continue; // not there yet
+      context.globalAlpha = this.step !== null && b.end[at] <= this.step ? 0.2 : 1;
       const atPeak = b.kind[at] === "activation" && b.first[at] <= step && step < b.end[at];
       context.fillStyle = atPeak ? colours.ramp[5] : colours.tints[kind];
       context.fillRect(x, y, w, h);
@@ -114,6 +119,7 @@ class MemoryMap {
       if (w > 60 && h > 14) this.label(context, colours, at, x, y, w);
       if (b.value[at] === selected || b.name[at] === selected) chosen = at;
     }
+    context.globalAlpha = 1;
     if (chosen < 0) return;
     const [x, y, w, h] = this.place(chosen);
     context.strokeStyle = colours.accent;
@@ -197,11 +203,26 @@ class MemoryMap {
     context.fillText(text, left + 4, 14);
   }
 
+  // The statement that is looked at.
+  now(context, colours) {
+    if (this.step === null) return;
+    const x = LEFT + (this.step + 0.5) * this.perStep;
+    context.strokeStyle = colours.accent;
+    context.lineWidth = 2;
+    context.beginPath();
+    context.moveTo(x, 2);
+    context.lineTo(x, this.top + this.height);
+    context.stroke();
+  }
+
   find(event) {
     const place = this.canvas.getBoundingClientRect();
     const x = event.clientX - place.left, y = event.clientY - place.top;
     for (let at = this.buffers.name.length - 1; at >= 0; at -= 1) {
-      if (this.buffers.space[at] !== this.space) continue;
+      const b = this.buffers;
+      if (b.space[at] !== this.space) continue;
+      const across = LEFT + b.first[at] * this.perStep;
+      if (x < across || x > across + Math.max(1, (b.end[at] - b.first[at]) * this.perStep)) continue;
       const [left, top, w, h] = this.place(at);
       if (x >= left && x <= left + w && y >= top && y <= top + h) return at;
     }
@@ -223,6 +244,10 @@ class MemoryMap {
     const at = this.find(event);
     if (at >= 0) update({ selected: this.buffers.value[at] || this.buffers.name[at] });
   }
+}
+
+function factLine(line) {
+  return el("p.fact-line", {}, line);
 }
 
 // The same lifetimes under other ways of giving out addresses.

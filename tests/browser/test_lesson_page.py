@@ -77,7 +77,16 @@ def test_memory_planning_is_taught_from_disk(teach: Teach, theme: Literal["light
     assert "224 KiB" in table["first fit"]
     assert "160 KiB" in table["ours"]
     assert "160 KiB" in table["bound"]
+    tab.page.locator("[data-scheme=bound]").scroll_into_view_if_needed()
     tab.picture(f"lesson-memory-{theme}")
+    slider = tab.page.get_by_label("Statement of the schedule")
+    slider.focus()
+    for _ in range(4):
+        slider.press("ArrowRight")
+    tab.until("window.glowviz.state().selected === 'narrow'")  # born at statement 3
+    assert "96 KiB alive" in tab.page.locator(".scrubber output").inner_text()
+    assert "narrow" in tab.page.locator(".scrubber output").inner_text()
+    tab.picture(f"memory-scrubbed-{theme}")
 
 
 def test_the_first_two_lessons_are_taught_from_disk(teach: Teach) -> None:
