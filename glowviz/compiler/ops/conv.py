@@ -11,6 +11,7 @@ import numpy as np
 from glowviz.compiler.ops.base import Builder, Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats
 from glowviz.compiler.ops.linear import multiply
+from glowviz.compiler.ops.volumes import conv_of_pictures, spread_by_product
 from glowviz.compiler.ops.windows import Ints, Windows, explicit, padded, slide, tap_slices, taps_outside
 from glowviz.compiler.types import Order, Type, TypeProblem, channel_blocked
 
@@ -52,6 +53,13 @@ class Conv(Op):
         out = self.windows(x.dims, w.dims).out
         return Type(x.elem, (x.dims[0], features, *out), order=_result_order(x, w))
 
+    def lower(self, b: Builder) -> str | None:
+        """Of volumes: a Conv of pictures whose channels are the taps along the depth; pictures stay."""
+        x, w = b.type(self.x), b.type(self.w)
+        if x.rank != 5 or x.elem != "f32" or self.group > 1 or 0 in (*x.dims, *w.dims):
+            return None
+        return conv_of_pictures(b, self.x, self.w, self.b, self.windows(x.dims, w.dims))
+
     def reference(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
         windows = self.windows(x.shape, w.shape)
         wide = padded(x, windows, 0)
@@ -61,9 +69,7 @@ class Conv(Op):
             y = _unfolded(wide, w, windows, self.group)
         return y if b is None else y + b.reshape(-1, *(1,) * len(windows.out))
 
-    def padding(
-        self, operands: tuple[Type, ...], results: tuple[Type, ...]
-    ) -> dict[str, tuple[int, int, int, int]]:
+    def padding(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> dict[str, tuple[int, int, int, int]]:
         if operands[0].rank != 4:
             return {}
         w = self.windows(operands[0].dims, operands[1].dims)
@@ -94,6 +100,8 @@ def _conv_shapes() -> Iterator[tuple[Ints, Ints, dict[str, object]]]:
     yield (1, 3, 6, 6), (6, 1, 3, 3), {"group": 3}
     yield (2, 3, 11), (4, 3, 4), {"strides": (3,), "pads": (2, 1)}
     yield (1, 2, 4, 5, 6), (3, 2, 2, 3, 2), {"strides": (1, 2, 1)}
+    yield (2, 3, 3, 4, 5), (4, 3, 1, 1, 1), {}
+    yield (2, 2, 7, 5, 6), (3, 2, 3, 3, 1), {"strides": (2, 1, 1), "pads": (1, 0, 1, 2, 1, 0), "dilations": (2, 1, 1)}
     for auto_pad in ("SAME_UPPER", "SAME_LOWER", "VALID"):
         yield (1, 2, 7, 8), (3, 2, 4, 3), {"auto_pad": auto_pad, "strides": (2, 2)}
     yield (1, 2, 7, 8), (3, 2, 2, 3), {"auto_pad": "SAME_UPPER", "dilations": (2, 1)}
@@ -223,9 +231,13 @@ class ConvTranspose(Op):
         return y if b is None else y + b.reshape(-1, *(1,) * len(spread.out))
 
     def lower(self, b: Builder) -> str | None:
-        """A 1x1 Conv and DepthToSpace where windows do not overlap, else a Conv over x with zeros between."""
+        """A product put in order where windows do not overlap, else a Conv over x with zeros between."""
         from glowviz.compiler.ops.transposed import as_convolution, as_depth_to_space
 
+        x, w = b.type(self.x), b.type(self.w)
+        plain = x.rank == 5 and x.elem == "f32" and self.group == 1 and 0 not in (*x.dims, *w.dims)
+        if plain and _beside(self.spread(x.dims, w.dims), x.dims[2:]):
+            return spread_by_product(b, self.x, self.w, self.b)
         return as_depth_to_space(self, b) or as_convolution(self, b)
 
     def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
@@ -239,6 +251,13 @@ class ConvTranspose(Op):
         yield case(floats(rng, (1, 3, 4, 4)), floats(rng, (3, 2, 2, 2)), floats(rng, (2,)), strides=(2, 2))
 
 
+def _beside(spread: Spread, spatial: Sequence[int]) -> bool:
+    """Whether the windows of a transposed convolution lie side by side and make the whole result."""
+    full = tuple(n * k for n, k in zip(spatial, spread.kernel, strict=True))
+    tight = spread.kernel == spread.strides and set(spread.dilations) == {1} and not any(spread.begins)
+    return tight and spread.out == full
+
+
 def _transpose_shapes() -> Iterator[tuple[Ints, Ints, dict[str, object]]]:
     yield (1, 3, 4, 5), (3, 2, 3, 3), {}
     yield (2, 3, 4, 5), (3, 2, 2, 2), {"strides": (2, 2)}
@@ -248,6 +267,7 @@ def _transpose_shapes() -> Iterator[tuple[Ints, Ints, dict[str, object]]]:
     yield (1, 4, 3, 3), (4, 1, 4, 4), {"group": 4, "strides": (2, 2), "pads": (1, 1, 1, 1)}
     yield (1, 2, 6), (2, 3, 4), {"strides": (2,), "pads": (1, 1)}
     yield (1, 2, 3, 2, 3), (2, 2, 2, 2, 2), {"strides": (2, 1, 2)}
+    yield (2, 3, 3, 2, 4), (3, 2, 2, 1, 3), {"strides": (2, 1, 3)}
     yield (1, 1, 3, 3), (1, 2, 3, 3), {"strides": (3, 2), "output_shape": (10, 8), "output_padding": (1, 1)}
     for auto_pad in ("SAME_UPPER", "SAME_LOWER", "VALID"):
         yield (1, 1, 3, 3), (1, 2, 4, 3), {"strides": (2, 2), "auto_pad": auto_pad}

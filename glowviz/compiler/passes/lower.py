@@ -22,7 +22,7 @@ def lowered(edit: Edit, node: Node, keeps: frozenset[str], machine: str) -> Rewr
     """The rewrite for a machine that keeps these ops."""
     if type(node.op).lower is Op.lower:
         return None
-    if node.kind in keeps:
+    if node.kind in keeps and not _of_volumes(edit, node):
         raise Keep(f"The backend {machine} keeps {node.kind}: it has code of its own for it.")
     if any(not edit.type(o).static for o in node.op.operands):
         raise Keep(f"The shapes around {named(node)} are not bound.")
@@ -35,6 +35,11 @@ def lowered(edit: Edit, node: Node, keeps: frozenset[str], machine: str) -> Rewr
     values = (result,) if isinstance(result, str) else result
     reason = f"{named(node)} is made of {made}" if kinds else f"{named(node)} is %{values[0]}"
     return Rewrite(values[: len(node.results)], reason)
+
+
+def _of_volumes(edit: Edit, node: Node) -> bool:
+    """Convolutions in three dimensions: the code that machines keep them for is that of pictures."""
+    return node.kind in ("Conv", "ConvTranspose") and edit.type(node.op.operands[0]).rank == 5
 
 
 @graph_pass(rules=(lower_op,), tolerance=2e-5)
