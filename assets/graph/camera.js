@@ -8,6 +8,7 @@ export class Camera {
     this.x = 0;
     this.y = 0;
     this.k = 1;
+    this.unit = 1; // the zoom at which a picture opens: larger for a projector
     this.width = 1;
     this.height = 1;
     this.origin = [0, 0];
@@ -22,10 +23,10 @@ export class Camera {
     return Math.min((this.width - 2 * MARGIN) / this.size[0], (this.height - 2 * MARGIN) / this.size[1]);
   }
 
-  // 100 % when it fits or is far too big to read as a whole, else all of it; a long graph begins at its top.
+  // In full size when it fits or is far too big to read as a whole, else all of it; a long graph begins at its top.
   start() {
     const all = Math.min((this.width - 2 * EDGE) / this.size[0], (this.height - 2 * EDGE) / this.size[1]);
-    this.k = all >= 1 || all < 0.75 ? 1 : all;
+    this.k = all >= this.unit || all < 0.75 * this.unit ? this.unit : all;
     this.x = this.origin[0] + this.size[0] / 2 - this.width / 2 / this.k;
     const spare = this.height / this.k - this.size[1];
     this.y = this.origin[1] - (spare > 0 ? spare / 2 : MARGIN / this.k);
@@ -35,6 +36,14 @@ export class Camera {
     this.k = Math.min(1, Math.max(this.fitting(), 0.001));
     this.x = this.origin[0] + this.size[0] / 2 - this.width / 2 / this.k;
     this.y = this.origin[1] + this.size[1] / 2 - this.height / 2 / this.k;
+  }
+
+  // Sizes of everything that is drawn follow the page's.
+  scaled(unit) {
+    if (unit === this.unit) return;
+    const factor = unit / this.unit;
+    this.unit = unit;
+    this.zoom(factor, this.width / 2, this.height / 2);
   }
 
   pan(dx, dy) {

@@ -24,6 +24,7 @@ const SLICE = 2.5;        // ms of a frame spent on the next picture
 const SETTLE = 110;       // ms without movement before the picture is drawn sharp again
 const FADE = 160;
 const WAIT = 200;         // ms between two questions whether a large picture is ready
+const PROJECTED = 1.5;    // how much larger a projector's picture opens, as its type does (core/theme.js)
 const GESTURE = 1000;     // ms; moves closer together than this are one step of the browser's history
 
 export class GraphView {
@@ -33,6 +34,7 @@ export class GraphView {
     this.onselect = onselect;
     this.scene = null;
     this.camera = new Camera();
+    this.camera.scaled(state().projector ? PROJECTED : 1);
     this.bitmap = new Bitmap();
     this.stats = new Stats();
     this.hovered = -1;
@@ -48,6 +50,7 @@ export class GraphView {
       subscribe(["camera"], () => this.follow()),
       subscribe(["colour"], () => this.recolour()),
       subscribe(["theme", "projector"], () => { forgetPalette(); this.recolour(); }),
+      subscribe(["projector"], () => { this.camera.scaled(state().projector ? PROJECTED : 1); this.moved(); }),
     ];
     this.load();
   }

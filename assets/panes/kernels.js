@@ -20,7 +20,7 @@ export function drawKernels(element) {
     order = [...payload.rows.name.keys()].sort((a, b) => (key(a) < key(b) ? -1 : key(a) > key(b) ? 1 : a - b) * sort[1]);
   };
   const stop = watch(element, {
-    keys: ["recording"],
+    keys: ["recording", "projector"],
     path: (now) => (now.recording ? address(now.recording, "kernels") : null),
     none: () => "No model is open.",
     fresh: () => true,
@@ -28,7 +28,7 @@ export function drawKernels(element) {
       payload = answer;
       list?.destroy();
       if (!payload.rows.name.length) { replace(element, empty("Kernels appear once the program has been compiled to machine code.")); return; }
-      list = new VirtualList({ height: 24, className: "table", render: (index) => row(payload, order[index]) });
+      list = new VirtualList({ height: tall(), className: "table", render: (index) => row(payload, order[index]) });
       const head = el("div.table-row.table-head", { role: "row" });
       list.element.setAttribute("role", "rowgroup");
       list.element.addEventListener("keydown", walk);
@@ -85,8 +85,12 @@ function row(payload, at) {
   };
   const chosen = rows.value[at] === state().selected;
   return el(`div.table-row${chosen ? ".chosen" : ""}`, {
-    role: "row", style: { height: "24px" }, title: `${rows.samples[at] || 0} samples`, onclick: () => choose(rows, at), "aria-current": chosen ? "true" : null,
+    role: "row", style: { height: `${tall()}px` }, title: `${rows.samples[at] || 0} samples`, onclick: () => choose(rows, at), "aria-current": chosen ? "true" : null,
   }, COLUMNS.map(([key, , kind]) => el(`span.cell.k-${key}${kind ? "." + kind : ""}`, { role: "cell" }, cells[key])));
+}
+
+function tall() {
+  return state().projector ? 36 : 24;
 }
 
 function choose(rows, at) {

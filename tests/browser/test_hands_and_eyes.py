@@ -95,6 +95,7 @@ def test_nothing_is_cut_off_on_small_screens_and_projectors(tab: Tab, width: int
     if projector:
         tab.page.keyboard.press("J")
         assert float(tab.page.evaluate(size).removesuffix("px")) == pytest.approx(1.5 * plain)
+        tab.until("window.glowviz.graph.camera().k === 1.5")
     shown = tab.page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
     assert shown[0] <= width
     assert shown[1] <= height
