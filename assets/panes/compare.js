@@ -18,13 +18,14 @@ export function drawCompare(element) {
   });
 }
 
-function card({ titles, ready, rows, passes }) {
+function card({ titles, ready, rows, passes, kernels = [] }) {
   const running = !ready && session().overview?.status !== "failed";
   return el("div.card-stack.compare", {},
     el("section", {}, el("h3", {}, "What changed"), running ? el("p.muted", { "aria-busy": "true" }, "The new run is not timed yet; its figures come as they are known.") : null,
       el("table", {}, el("thead", {}, el("tr", {}, el("th"), titles.map((title) => el("th", { scope: "col" }, title)))),
         el("tbody", {}, rows.map(row)))),
     el("section", {}, el("h4", {}, passes.length ? "Passes that did something else" : "Every pass did the same"), passes.length ? el("table", {}, el("tbody", {}, passes.map(passRow))) : null),
+    kernels.length ? el("section", { dataset: { compared: "kernels" } }, el("h4", {}, "Kernels that took another time"), el("table", {}, el("tbody", {}, kernels.map(kernelRow)))) : null,
     el("div.actions", {}, button("Go back to the first run", () => update({ recording: state().against, against: null, tab: "overview" }), { kind: "small" })));
 }
 
@@ -32,6 +33,13 @@ function row({ label, before, after, difference, verdict }) {
   return [
     el("tr", { dataset: { figure: label } }, el("th", { scope: "row" }, label), el("td.num", {}, before), el("td.num", {}, after)),
     difference ? el(`tr.difference.${verdict}`, {}, el("td"), el("td.num", { colspan: 2 }, icon(SIGNS[verdict] || "tilde", 11), " ", difference)) : null,
+  ];
+}
+
+function kernelRow({ value, before, after, difference, verdict }) {
+  return [
+    el("tr", {}, el("th", { scope: "row" }, el("button.go", { type: "button", onclick: () => update({ selected: value }) }, value)), el("td.num", {}, before), el("td.num", {}, after)),
+    el(`tr.difference.${verdict}`, {}, el("td"), el("td.num", { colspan: 2 }, icon(SIGNS[verdict], 11), " ", difference)),
   ];
 }
 

@@ -59,7 +59,20 @@ def diff(options: argparse.Namespace) -> int:
     for label, key in facts.items():
         if a.meta.get(key) != b.meta.get(key):
             print(f"{label}: {a.meta.get(key)} → {b.meta.get(key)}")
+    _print_comparison(a, b)
     return 0
+
+
+def _print_comparison(a: Any, b: Any) -> None:
+    """Print what the app's comparison shows: the five numbers, and kernels whose times really differ."""
+    from glowviz.app.views.compare import compare
+
+    told = compare(b, a)
+    for keys, name in ((("label", "before", "after", "difference"), "rows"),
+                       (("value", "before", "after", "difference"), "kernels")):
+        if told[name]:
+            print()
+            print(columns([{key: row[key] for key in keys} for row in told[name]]))
 
 
 def _aligned(

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import glowviz
+from glowviz.app import kernel_pairs
 from glowviz.app.findings import findings
 from glowviz.app.measured import Runs
 from glowviz.app.views import compare as view
@@ -24,6 +25,19 @@ def recorded(folder: Path, name: str, disable: tuple[str, ...] = ()) -> Recordin
 def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Recording]:
     folder = tmp_path_factory.mktemp("compare")
     return recorded(folder, "all"), recorded(folder, "without", ("fold_batchnorm",))
+
+
+@pytest.mark.parametrize(("before", "after", "told"), [
+    ([1.0, 1.1, 1.2, 1.3], [1.05, 1.15, 1.25, 1.35], []),
+    ([1.0, 1.0, 1.0], [2.0, 2.0, 2.0], [("k 1 s", "k 2 s", "+1 s")]),
+    ([2.0, 2.0, 2.0], [], [("k 2 s", "–", "−2 s")])])
+def test_kernels_are_told_where_their_times_really_differ(
+    monkeypatch: pytest.MonkeyPatch, before: list[float], after: list[float], told: list[tuple[str, str, str]]
+) -> None:
+    timed = iter([{"v": ("k", before)}, {"v": ("k", after)} if after else {}])
+    monkeypatch.setattr(kernel_pairs, "_kernels", lambda _: next(timed))
+    rows = kernel_pairs.kernel_pairs(None, None)  # type: ignore[arg-type]  # what is read from them is given above
+    assert [(row["before"], row["after"], row["difference"]) for row in rows] == told
 
 
 @pytest.mark.parametrize(("before", "after", "verdict", "words"), [

@@ -3,6 +3,7 @@
 import difflib
 from typing import Any
 
+from glowviz.app.kernel_pairs import kernel_pairs
 from glowviz.app.measured import Runs, whole_runs
 from glowviz.app.reader import Payload
 from glowviz.app.wording import byte_text, digits, flop_text, signed, time_text, time_with_spread
@@ -16,7 +17,8 @@ def compare(here: Recording, there: Recording) -> Payload:
     titles = [_choices(one) for one in (there, here)]
     first = _time(there, here)
     rows = [first, *(_exact(label, figure(there), figure(here), text) for label, figure, text in FIGURES)]
-    return {"titles": titles, "ready": first["verdict"] != "", "rows": rows, "passes": _passes(there, here)}
+    return {"titles": titles, "ready": first["verdict"] != "", "rows": rows, "passes": _passes(there, here),
+            "kernels": kernel_pairs(there, here)}
 
 
 def _choices(recording: Recording) -> str:
