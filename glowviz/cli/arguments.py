@@ -146,7 +146,8 @@ def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
     one.add_argument("--tolerance", type=float,
                      help="of max |value|, for all passes together (default: to each pass what it promises)")
-    one.add_argument("--trials", type=natural, default=3, help="how many different inputs are tried")
+    one.add_argument("--trials", type=natural, default=0,
+                     help="how many different inputs are tried (default: 3, of small networks 20)")
     one.add_argument("--save", metavar="cut.onnx", help="write the smallest part that shows it, as .onnx and .glow")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterable, Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from glowviz.compiler.graph import Graph
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.validate import BadPass, BadRewrite
 
+FEW, MANY, SMALL = 3, 20, 100_000
+"""Inputs that are tried of a network, and of one that computes at most so many elements."""
 SHOWN = 4
 """Changes that are listed where it takes several to go wrong."""
 
@@ -50,7 +53,7 @@ def first_bad(
     from glowviz.compiler.validate import bisect_passes, first_broken, inputs_of
 
     first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
-    for seed in range(options.seed, options.seed + options.trials):
+    for seed in range(options.seed, options.seed + (options.trials or _trials(bound(steps)))):
         feeds = inputs_of(bound(steps), seed)
         if options.tolerance is not None:
             bad = bisect_passes(steps[first:], feeds, options.tolerance)
@@ -59,6 +62,12 @@ def first_bad(
         if bad is not None:
             return bad, feeds
     return None
+
+
+def _trials(graph: Graph) -> int:
+    """Small networks see few numbers at a time, so a fault hides more easily in them, and trying again costs little."""
+    elements = sum(prod(t.dims) for node in graph for t in node.types if t.static)
+    return FEW if elements > SMALL else MANY
 
 
 def _show_rewrite(

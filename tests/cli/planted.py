@@ -1,4 +1,4 @@
-"""Twenty miscompiles of five kinds, as somebody outside would write them; tests/cli/test_planted.py finds them all."""
+"""Twenty miscompiles of five kinds, and one for any network, as somebody outside would write them."""
 
 import numpy as np
 
@@ -94,6 +94,15 @@ def weight_in_the_program(program: Program) -> Program:
     array[2, 3] *= np.float32(1.01)
     made = buffer.evolve(payload=constant(name, array).payload)
     return program.evolve(buffers={**program.buffers, name: made})
+
+
+def any_weight(graph: Graph) -> Graph:
+    """The largest weight of the network's first product is 1 % larger, wherever it is planted."""
+    node = next(n for n in graph if n.kind in ("Conv", "Gemm", "MatMul") and n.op.operands[1] in graph.constants)
+    name = node.op.operands[1]
+    array = graph.constants[name].array.copy()
+    array.flat[np.abs(array).argmax()] *= np.float32(1.01)
+    return with_constant(graph, name, array)
 
 
 # swapped operands ----------------------------------------------------------------------------------

@@ -178,3 +178,12 @@ def test_a_planted_miscompile_is_found(kind: str, plant: Plant, folder: Path, pl
     assert not any("does not show it" in line for line in lines), lines
     for cut in ("cut.onnx", "cut.glow"):
         assert planted(plant, cut).startswith(f"{plant.function} is the first pass whose result is wrong")
+
+
+@pytest.mark.parametrize("card", ["ring", "transformer_block"])
+def test_one_percent_of_one_weight_of_a_gallery_model_is_found(card: str, planted: Callable[..., str]) -> None:
+    lines = planted(Plant("any_weight", card, ""), f"gallery:{card}", "--save", "cut.onnx").splitlines()
+    assert lines[0].startswith("any_weight is the first pass whose result is wrong: output ")
+    assert lines[1].startswith("rewrite 1: any_weight at %")
+    assert re.search(r": 1 node that any_weight still gets wrong$", lines[-1]), lines
+    assert planted(Plant("any_weight", card, ""), "cut.onnx").startswith("any_weight is the first pass")
