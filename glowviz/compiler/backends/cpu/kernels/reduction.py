@@ -11,12 +11,12 @@ import numpy as np
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Access, Axis, Unsupported, direct
 from glowviz.compiler.backends.cpu.kernels.draft import Draft, supported
-from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, fetch, put
+from glowviz.compiler.backends.cpu.kernels.elements import calculated_kind, convert, fetch, put
 from glowviz.compiler.backends.cpu.kernels.moves import fill
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes
 from glowviz.compiler.backends.cpu.kernels.rows import Row, Rows, Sums
 from glowviz.compiler.backends.cpu.registry import KernelCode, general, kernel
-from glowviz.compiler.backends.cpu.values import Value, element_of, is_float, like
+from glowviz.compiler.backends.cpu.values import Index, Value, element_of, is_float, vector_of
 from glowviz.compiler.backends.cpu.vector_math import EXP, ROUNDING
 from glowviz.compiler.program import Buffer, Instr, Program
 from glowviz.compiler.target import Target
@@ -267,7 +267,7 @@ def _log_softmax_row(draft: Draft, row: Row) -> None:
 @kernel("arg_max", "arg_min")
 @supported
 def extreme(instr: Instr, program: Program, target: Target) -> KernelCode:
-    """The place of the extreme along one axis: rows go element by element, so that the first of equals wins."""
+    """The place of the extreme along one axis; of equals the first wins, or the last if asked for, lanes included."""
     draft = Draft(instr, program, target)
     x, em, op = draft.buffers[1], draft.em, instr.op
     if not x.type.rank or x.type.elem == "bool":
@@ -277,13 +277,15 @@ def extreme(instr: Instr, program: Program, target: Target) -> KernelCode:
     rows = Rows(draft, x.type.dims, frozenset([axis]), [(1, direct(x)), (0, goal)], may_run_along=False)
     if len(rows.reduced) != 1 or len(rows.reduced[0].dims) > 1:
         raise Unsupported("an axis that is tiled")
-    step = rows.reduced[0].dims[0].steps[0] if rows.reduced[0].dims else 0
+    step, size = rows.reduced[0].dims[0].steps[0] if rows.reduced[0].dims else 0, x.type.dtype.itemsize
 
     def body(row: Row) -> None:
         one = row.one()
-        best = fetch(em, x.type.elem, one, 0)
-        place = em.constant(0, like(best.type, "i64"))
-        with em.loop(1, x.type.dims[axis], carry=[best, place]) as loop:
+        first, best, place = 1, fetch(em, x.type.elem, one, 0), em.constant(0, "i64")
+        if one.count == 1 and step == size and x.type.dims[axis] >= em.lanes:
+            first, best, place = _along_lanes(draft, row.pointers[0], axis)
+        place = em.splat(place, one.count)
+        with em.loop(first, x.type.dims[axis], carry=[best, place]) as loop:
             at = Lanes([em.offset(p, loop.index * s) for p, s in zip(row.pointers, (step, 0), strict=True)],
                        one.count, one.mask, one.steps)  # fmt: skip
             new = fetch(em, x.type.elem, at, 0)
@@ -296,7 +298,32 @@ def extreme(instr: Instr, program: Program, target: Target) -> KernelCode:
         fill(draft, draft.result.type.dims, (0, direct(draft.result)), 0)
     else:
         draft.pieces = rows.pieces(body)
-    return draft.finish("vectors across rows where they are contiguous; along a row one by one", axis=axis)
+    return draft.finish("vectors across rows or along the row, whichever is contiguous", axis=axis)
+
+
+def _along_lanes(draft: Draft, pointer: Value, axis: int) -> tuple[int, Value, Value]:
+    """How many elements of a contiguous row whole vectors take, the extreme among them, and its place."""
+    em, op, x = draft.em, draft.instr.op, draft.buffers[1].type
+    width, largest, last = em.lanes, draft.instr.name == "arg_max", bool(op.select_last_index)
+    whole = x.dims[axis] // width * width
+
+    def load(index: Index) -> Value:
+        return fetch(em, x.elem, Lanes([em.offset(pointer, index * x.dtype.itemsize)], width, None, (1,)), 0)
+
+    with em.loop(0, whole, width, carry=[load(0), em.constant(0, vector_of("i32", width))]) as loop:
+        new, index = load(loop.index), convert(em, em.index(loop.index), "i32")
+        better = _better(draft, new, loop.carry[0], largest, last)
+        loop.next = [
+            em.select(better, new, loop.carry[0]), em.select(better, em.splat(index, width), loop.carry[1])
+        ]  # fmt: skip
+    best, place = em.lane(loop.results[0], 0), em.lane(loop.results[1], 0)
+    for n in range(1, width):
+        new, index = em.lane(loop.results[0], n), em.lane(loop.results[1], n) + n
+        wins, loses = (_better(draft, *pair, largest, False) for pair in ((new, best), (best, new)))
+        earlier = index > place if last else index < place
+        taken = wins | (~loses & earlier)
+        best, place = em.select(taken, new, best), em.select(taken, index, place)
+    return whole, best, convert(em, place, "i64")
 
 
 def _better(draft: Draft, new: Value, old: Value, largest: bool, last: bool) -> Value:
