@@ -88,6 +88,7 @@ def test_diff_of_two_recordings(glowviz: Command) -> None:
     assert any(line.startswith("pack_weights") and "–" in line for line in lines)
     assert "switched off: [] → ['fold_batchnorm']" in lines
     assert "target: cpu → interpreter" in lines
+    assert any(line.split()[:1] == ["Memory"] and "KiB" in line for line in lines)
 
 
 def test_diff_of_a_recording_with_itself_says_so(glowviz: Command) -> None:
