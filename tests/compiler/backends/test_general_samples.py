@@ -104,14 +104,14 @@ MORE: dict[str, list[Case]] = {
         ),
         case(normal(1, 2, 9, kind=np.float64), normal(3, 2, 2, kind=np.float64), normal(1, 2, 8, kind=np.float64)),
     ],
-    **dict.fromkeys(
-        ("ArgMax", "ArgMin"),
-        [
+    **{
+        name: [
             case(rows, axis=1, keepdims=False, select_last_index=last)
             for rows in (HOLES, whole(0, 5, 3, 33, kind=np.uint8), whole(0, 5, 3, 64, kind=np.float64))
             for last in (False, True)
-        ],
-    ),
+        ]
+        for name in ("ArgMax", "ArgMin")
+    },
     "Pad": [
         *(case(normal(2, 3), np.array([0, 7, 0, 8], np.int64), mode=mode) for mode in ("reflect", "wrap", "edge")),
         case(normal(0, 3), np.array([1, 0, 1, 0], np.int64), np.array(2, np.float32)),
