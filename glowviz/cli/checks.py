@@ -17,10 +17,11 @@ def validate(options: argparse.Namespace) -> int:
     """Run the interpreter before and after every pass; exit status 1 when one breaks its promise."""
     from glowviz.compiler.pipeline import snapshots
     from glowviz.compiler.rewrite import PASSES
-    from glowviz.compiler.validate import compare, inputs_of, keeps
+    from glowviz.compiler.validate import compare, inputs_of, keeps, refuse_chance
 
     steps = snapshots(source(options.model), **compile_options(options))
     clear(options)
+    refuse_chance(bound(steps))
     feeds = inputs_of(bound(steps), options.seed)
     rows: list[dict[str, Any]] = []
     broken = 0

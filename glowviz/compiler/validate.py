@@ -11,6 +11,8 @@ import numpy as np
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.interpreter import Memo, run_graph, run_program, sample_inputs
 from glowviz.compiler.narrow import fewest, steps_between
+from glowviz.compiler.ops.bodies import nodes_inside
+from glowviz.compiler.ops.chance import Chance
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.records import Change
@@ -117,6 +119,15 @@ def outputs_of(snapshot: Snapshot, inputs: Arrays, memo: Memo | None = None) -> 
     else:
         found = run_program(snapshot, inputs, states=states)
     return found | {f"next {name}": states[name] for name in snapshot.updates}
+
+
+def refuse_chance(graph: Snapshot) -> None:
+    """ValidationProblem for a Graph whose results are others at every run."""
+    nodes = nodes_inside(graph) if isinstance(graph, Graph) else ()
+    name = next((n.name for n in nodes if isinstance(n.op, Chance) and getattr(n.op, "seed", 0) is None), None)
+    if name is not None:
+        raise ValidationProblem(f"%{name} is random, so no two runs are equal", "the model",
+                                "the same numbers at every run", "Give its node a seed")
 
 
 def differences(before: Arrays, after: Arrays) -> Difference:
@@ -233,6 +244,8 @@ def first_broken(
     Every pass is held to its own promise, whatever those before it changed within theirs.
     """
     feeds = inputs_of(snapshots[0][1], seed) if inputs is None and snapshots else inputs or {}
+    if snapshots:
+        refuse_chance(snapshots[0][1])
     memo = Memo()
     wanted: dict[str, np.ndarray] | None = None
     for position in range(1, len(snapshots)):

@@ -7,7 +7,7 @@ import pytest
 
 from glowviz.compiler.graph import Graph, Node, Output, Payload, State, constant
 from glowviz.compiler.irgen import irgen
-from glowviz.compiler.ops import Abs, Add, Identity, Mul, Neg, Op, Relu, Sub
+from glowviz.compiler.ops import Abs, Add, Identity, Mul, Neg, Op, RandomUniformLike, Relu, Sub
 from glowviz.compiler.program import Instr
 from glowviz.compiler.rewrite import Edit, Pass, Rewrite, Rule, apply
 from glowviz.compiler.types import Type
@@ -198,6 +198,16 @@ def test_rounding_alone_breaks_no_promise_above_zero() -> None:
     assert not keeps(rough, right, inputs, found, 0.0)
     assert not keeps(right, rough, inputs, found, 1e-6), "what rounds far worse than before breaks its promise"
     assert not keeps(rough, wrong, inputs, compare(rough, wrong, inputs), 1e-6)
+
+
+def test_what_is_random_is_not_compared() -> None:
+    for seed, fine in ((None, False), (3.0, True)):
+        graph = with_op(chain(Relu, Neg), "v0", RandomUniformLike("x", seed=seed))
+        if fine:
+            assert first_broken([("imported", graph), ("irgen", irgen(graph))], lambda _: 0.0) is None
+        else:
+            with pytest.raises(ValidationProblem, match="%v0 is random"):
+                first_broken([("imported", graph)], lambda _: 0.0)
 
 
 def test_the_first_value_that_differs_is_told_with_what_it_should_be() -> None:

@@ -21,7 +21,7 @@ from glowviz.compiler.pipeline import arranged, import_graph, lower_to_program, 
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.rewrite import PASSES
-from glowviz.compiler.validate import Difference, differences, inputs_of, keeps, outputs_of
+from glowviz.compiler.validate import Difference, differences, inputs_of, keeps, outputs_of, refuse_chance
 from glowviz.gallery import cards
 from tests.compiler.golden_files import ROOT as GOLDEN
 from tests.compiler.golden_files import golden_paths, read, run
@@ -74,6 +74,7 @@ def on_model(label: str, graph: Graph, given: Mapping[str, Any] | None = None) -
     lower_to_program(optimize(import_graph(graph, None, ledger), ledger, backend, arranged(None)), ledger, backend)
     first = next(k for k, (name, _, _) in enumerate(ledger.ran) if name == BIND)
     bound = ledger.ran[first][1]
+    refuse_chance(bound)
     feeds = {n: arrays[n] for n in bound.inputs} if set(bound.inputs) <= set(arrays) else inputs_of(bound)
     memo, before = Memo(), bound
     wanted = outputs_of(bound, feeds, memo)
@@ -128,15 +129,15 @@ def everything(every: int, gallery: Iterable[str] | None = None, trained: bool =
     for name in TRAINED if trained else ():
         path = find_trained(name)
         if path is not None:
-            yield name, on_path(name, path)
+            yield name, on_trained(name, path)
 
 
-def on_path(label: str, path: Path) -> Iterator[Step]:
-    """A model file, with the sizes that are proposed for its free dimensions."""
-    from glowviz.compiler.importer import inspect_model
+def on_trained(name: str, path: Path) -> Iterator[Step]:
+    """A trained model, fed what it is made for."""
+    from tests.compiler.test_trained_models import inputs
 
-    shapes = {one.name: tuple(one.proposed) for one in inspect_model(path).inputs if one.proposed}
-    yield from on_model(label, read_model(str(path), shapes))
+    feed = inputs(name)
+    yield from on_model(name, read_model(str(path), {n: np.shape(a) for n, a in feed.items()}), feed)
 
 
 @dataclass
