@@ -170,6 +170,10 @@ def test_search_finds_what_is_gone_and_takes_filters(reader: RecordingReader) ->
     assert "n" in reader.search("op:BatchNorm")["name"]
     assert reader.search("op:Relu unread")["total"] == 0
     assert reader.search("nobody")["name"] == []
+    assert "n" in reader.search("dtype:f32")["name"]
+    assert reader.search("dtype:i8")["total"] == reader.search("scope:nowhere")["total"] == 0
+    assert reader.search("cost>1e9")["total"] == 0
+    assert reader.search("pass:fold_batchnorm op:BatchNorm")["name"] == reader.search("op:BatchNorm")["name"]
 
 
 def test_values_of_literals_results_and_weights(reader: RecordingReader) -> None:
