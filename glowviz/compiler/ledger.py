@@ -67,6 +67,8 @@ class Ledger:
     snapshots: list[tuple[str, Any]] | None = None
     """Set to a list to keep every (pass, IR) pair in memory, as bisecting does."""
     _known_peak: tuple[int | None, str] = (None, "")
+    _trusted: list[tuple[Step, Program]] = field(default_factory=list)
+    """Programs that were not verified when they were made."""
 
     def __post_init__(self) -> None:
         load_plugins()
@@ -116,6 +118,7 @@ class Ledger:
         try:
             after, step.log = work()
         except Exception as fault:
+            self._blame()
             raise self._failed(step, fault) from fault
         step.seconds = time.perf_counter() - started
         self._verified(step, None, after)
@@ -127,11 +130,16 @@ class Ledger:
         try:
             return one.run(ir, self.target, **self.options.get(one.name, {}))
         except Exception as fault:
+            self._blame()
             raise self._failed(step, fault) from fault
         finally:
             step.seconds = time.perf_counter() - started
 
     def _verified(self, step: Step, before: Any, after: Any) -> None:
+        """Verify what changed. Programs that nobody watches are verified once, after the last pass."""
+        if isinstance(after, Program) and before is not None and not self._watched:
+            self._trusted.append((step, after))
+            return
         started = time.perf_counter()
         try:
             if isinstance(after, Graph):
@@ -139,8 +147,22 @@ class Ledger:
             elif isinstance(after, Program):
                 verify_program(after, since=before)
         except Exception as fault:
+            self._blame()
             raise self._failed(step, fault) from fault
         step.verify_seconds = time.perf_counter() - started
+
+    @property
+    def _watched(self) -> bool:
+        """Somebody looks at every step: a recording, a bisection, a test or a person."""
+        return self.recorder is not None or self.snapshots is not None or bool(self.debug) or self.verify_all
+
+    def _blame(self) -> None:
+        """Something is wrong: raise for the first pass whose Program, trusted until now, is."""
+        for step, program in self._trusted:
+            try:
+                verify_program(program)
+            except Exception as fault:
+                raise self._failed(step, fault) from fault
 
     def _failed(self, step: Step, fault: Exception) -> Exception:
         """Write the failed row; the error that the person gets says what, where, expected and what to do."""

@@ -8,6 +8,9 @@ import pytest
 
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.ledger import Ledger
+from glowviz.compiler.pipeline import compile as compile_graph
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.program import Alloc, Program
 from glowviz.compiler.rewrite import PASSES, Pass
 from glowviz.compiler.target import Target
 from glowviz.compiler.text import parse_graph
@@ -41,3 +44,24 @@ def test_otherwise_what_is_the_same_object_counts_as_verified(monkeypatch: pytes
 
 def test_in_tests_everything_is_verified() -> None:
     assert Ledger(Target("cpu")).verify_all
+
+
+def test_an_unwatched_compilation_names_the_pass_that_broke_a_program(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GLOWVIZ_VERIFY", "changed")
+
+    def forgetful(program: Program) -> Program:
+        """Loses every Alloc; the passes behind it would go on with what is left."""
+        return program.evolve(body=tuple(s for s in program.body if not isinstance(s, Alloc)))
+
+    nodes = "  %a: f32[4] = Exp(%x)\n  %b: f32[4] = Sin(%a)\n  %c: f32[1] = ReduceSum(%b) {axes=[0]}\n"
+    graph = parse_graph(f'graph @g(%x: f32[4]) {{\n{nodes}  return "y"=%c\n}}')
+    broken = Pass("dse", forgetful, "program", False, 0.0, "forgetful")
+    monkeypatch.setitem(PASSES, "dse", broken)
+    with pytest.raises(Problem) as told:
+        compile_graph(graph)
+    assert "alloc" in str(told.value)
+    recorded = []
+    monkeypatch.setattr(Ledger, "_failed", lambda self, step, fault: recorded.append(step.name) or fault)
+    with pytest.raises(Exception, match="alloc"):
+        compile_graph(graph)
+    assert recorded[0] == "dse"
