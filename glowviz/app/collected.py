@@ -12,7 +12,6 @@ from glowviz.app.answers import OPTIONS
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, SceneRequest
 from glowviz.app.recordings import RecordingReader
-from glowviz.app.views.search import index
 
 IDENTIFIER = "0" * 32  # the id that assets/standalone.js opens
 HERE = f"/api/r/{IDENTIFIER}"
@@ -70,7 +69,7 @@ class _Room:
 def _basics(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
     for name in ("overview", "passes", "problems", "kernels", "hunt"):
         yield name, getattr(reader, name)()
-    yield "names", index(reader.recording)
+    yield "names", reader.names()
 
 
 def _states(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:

@@ -173,7 +173,14 @@ class RecordingReader:
         return values.hunt(self.recording)
 
     def search(self, query: str) -> Payload:
-        return search.search(self.recording, query)
+        return search.search(self.recording, query, self._costs)
+
+    def _costs(self) -> dict[str, float]:
+        return heat.heat(self.recording, self.recording.last("graph") or 0).get("time", ("ms", {}))[1]
+
+    def names(self) -> Payload:
+        """Return all that search looks at, for a page without a server."""
+        return search.index(self.recording, self._costs)
 
     def compare(self, other: Reader) -> Payload:
         if not isinstance(other, RecordingReader):

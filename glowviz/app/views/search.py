@@ -1,20 +1,22 @@
 """Search over the names of all snapshots; what is gone says when it went."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from glowviz.app.reader import Payload
-from glowviz.app.views.heat import heat
 from glowviz.compiler.recording.reader import Found, Recording
 
 MOST = 200
 FILTER = re.compile(r"\b(op|d?type|pass|level|scope):(\S+)|\b(cost)>=?([\d.]+(?:e-?\d+)?%?)", re.IGNORECASE)
 EVERY = 100_000  # names to look through when filters, and no word, say what is wanted
+Costs = Callable[[], dict[str, float]]
+"""Returns node name → measured ms; empty where nothing was timed."""
 COLUMNS = ("name", "title", "op", "type", "born", "died", "where", "level", "why")
 TOLD = 20  # hits whose end is told beside them, with its reason
 
 
-def search(recording: Recording, query: str) -> Payload:
+def search(recording: Recording, query: str, costs: Costs) -> Payload:
     """Return docs/payloads.md `search`. `query` is words and filters.
 
     op:Conv, dtype:f32, scope:layers.3, pass:fuse, level:program, cost>0.5 (ms measured) or cost>5% (of all of it).
@@ -25,7 +27,7 @@ def search(recording: Recording, query: str) -> Payload:
     text = words[0] if words else filters.get("op", "")
     candidates = recording.search(text, limit=EVERY if filters else MOST * 5)
     found = [one for one in candidates if _fits(one, words, filters, names)]
-    found = _of_type(recording, _costing(recording, found, filters.get("cost")), filters)
+    found = _of_type(recording, _costing(costs, found, filters.get("cost")), filters)
     found.sort(key=lambda one: _distance(one, text.lower()))
     columns: dict[str, list[Any]] = {key: [] for key in COLUMNS}
     for at, one in enumerate(found[:MOST]):
@@ -37,13 +39,13 @@ def search(recording: Recording, query: str) -> Payload:
     return {**columns, "total": len(found), "scopes": _scopes(found)}
 
 
-def index(recording: Recording) -> Payload:
+def index(recording: Recording, costs: Costs) -> Payload:
     """Return all that search looks at, for a page without a server: columns, one entry per name.
 
     `text` is what words are looked for in, `passes` the passes that made and ended it, `cost` ms (or null).
     """
     names = {step["snapshot"]: step["name"] for step in recording.passes()}
-    costs = _costs(recording)
+    times = costs()
     types = _types(recording)
     columns: dict[str, list[Any]] = {
         key: [] for key in (*COLUMNS[:7], "level", "text", "passes", "cost")}
@@ -51,7 +53,7 @@ def index(recording: Recording) -> Payload:
         name, title, op, _, born, died = _facts(one)
         row = (name, title, op, types.get(name, ""), born, died, _went(one, names), one.level,
                " ".join(one.origin),
-               [names.get(one.born, ""), names.get(one.died or -1, "")], costs.get(name))
+               [names.get(one.born, ""), names.get(one.died or -1, "")], times.get(name))
         for key, value in zip(columns, row, strict=True):
             columns[key].append(value)
     return columns
@@ -65,18 +67,13 @@ def _went(one: Found, names: dict[int, str]) -> str:
     return "" if one.died is None else f"gone in {names.get(one.died, '?')} (pass {one.died})"
 
 
-def _costs(recording: Recording) -> dict[str, float]:
-    """Return node name → measured ms; empty where nothing was timed."""
-    return heat(recording, recording.last("graph") or 0).get("time", ("ms", {}))[1]
-
-
-def _costing(recording: Recording, found: list[Found], least: str | None) -> list[Found]:
+def _costing(costs: Costs, found: list[Found], least: str | None) -> list[Found]:
     """Return those whose kernels take longer than `least`: ms, or a part of all kernels where it ends in %."""
     if least is None:
         return found
-    costs = _costs(recording)
-    bound = float(least.rstrip("%")) * (sum(costs.values()) / 100 if least.endswith("%") else 1)
-    return [one for one in found if costs.get(one.name, -1.0) > bound]
+    times = costs()
+    bound = float(least.rstrip("%")) * (sum(times.values()) / 100 if least.endswith("%") else 1)
+    return [one for one in found if times.get(one.name, -1.0) > bound]
 
 
 def _of_type(recording: Recording, found: list[Found], filters: dict[str, str]) -> list[Found]:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from glowviz.app.measured import UNIT_SECONDS
 from glowviz.app.reader import Payload
-from glowviz.app.views.heat import MS
 from glowviz.app.wording import median
 from glowviz.compiler.recording.reader import Recording
 
@@ -20,11 +20,11 @@ def trace(recording: Recording) -> Payload:
                      {"snapshot": row["snapshot"], "changes": row["fired"]}) for row in recording.passes()]
     kernels = []
     for kernel in recording.kernels():
-        samples = [sample * MS[span["unit"]] for span in kernel["spans"] for sample in span["samples"]]
+        samples = [sample * UNIT_SECONDS[span["unit"]] for span in kernel["spans"] for sample in span["samples"]]
         if samples:
             facts = {"value": kernel["value"], "instruction": kernel["instruction"], "samples": len(samples)}
             name = kernel["name"] or kernel["instruction"]
-            kernels.append(_event(name, "kernel", median(samples) * 1e3, KERNELS, facts))
+            kernels.append(_event(name, "kernel", median(samples) * 1e6, KERNELS, facts))
     names = [_name(PASSES, "passes of the compiler"), _name(KERNELS, "kernels, median times")]
     model = str(recording.meta.get("model", ""))
     return {"traceEvents": [*names, *_in_a_row(passes), *_in_a_row(kernels)], "displayTimeUnit": "ms",
