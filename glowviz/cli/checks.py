@@ -30,7 +30,7 @@ def validate(options: argparse.Namespace) -> int:
             continue
         tolerance = promised(name)
         difference = compare(before, after, feeds)
-        kept = keeps(before, after, feeds, difference, tolerance)
+        kept = keeps(before, after, feeds, difference, tolerance, bound(steps))
         broken += not kept
         promise = PASSES[name].promise if name in PASSES else f"equal within {STAGE_TOLERANCE:g} of max |value|"
         rows.append({"pass": name, "found": str(difference), "promised": promise, "": "ok" if kept else "BROKEN"})

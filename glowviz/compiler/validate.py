@@ -141,21 +141,23 @@ def differences(before: Arrays, after: Arrays) -> Difference:
     return Difference(tuple(difference(name, before[name], after[name]) for name in before))
 
 
-def keeps(before: Snapshot, after: Snapshot, inputs: Arrays, found: Difference, tolerance: float) -> bool:
+def keeps(
+    before: Snapshot, after: Snapshot, inputs: Arrays, found: Difference, tolerance: float, model: Graph | None = None
+) -> bool:
     """Whether a difference that was `found` is within the tolerance, or comes from rounding alone.
 
-    A deep network may blow up the last bits of one f32 result. A pass on Graphs that promises a tolerance above 0 also
-    keeps it where both snapshots agree that well in double precision, and the f32 error after the pass is at most
-    ROUNDING times the one before it.
+    A deep network may blow up the last bits of one f32 result. A pass that promises a tolerance above 0 also keeps it
+    where the f32 error after it is at most ROUNDING times the one before, against double precision (of `model`, for
+    Programs), and where two Graphs agree that well in double precision.
     """
-    if found.within(tolerance):
-        return True
-    if tolerance == 0 or not isinstance(before, Graph) or not isinstance(after, Graph):
+    graph = before if isinstance(before, Graph) else model
+    if found.within(tolerance) or tolerance == 0 or graph is None:
+        return found.within(tolerance)
+    exact = run_graph(graph, inputs, precision="f64")
+    if isinstance(after, Graph) and not differences(exact, run_graph(after, inputs, precision="f64")).within(tolerance):
         return False
-    exact = run_graph(before, inputs, precision="f64")
-    if not differences(exact, run_graph(after, inputs, precision="f64")).within(tolerance):
-        return False
-    errors = [differences(exact, run_graph(graph, inputs)).relative for graph in (before, after)]
+    results = [outputs_of(snapshot, inputs) for snapshot in (before, after)]
+    errors = [differences(exact, {name: given[name] for name in exact}).relative for given in results]
     return errors[1] <= ROUNDING * errors[0]
 
 
@@ -255,7 +257,8 @@ def first_broken(
         old = outputs_of(before, feeds, memo) if wanted is None else wanted
         wanted = outputs_of(after, feeds, memo)
         found = differences(old, wanted)
-        if not keeps(before, after, feeds, found, promised(name)):
+        model = snapshots[0][1] if isinstance(snapshots[0][1], Graph) else None
+        if not keeps(before, after, feeds, found, promised(name), model):
             return BadPass(position, name, before, after, found)
     return None
 

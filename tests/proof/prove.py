@@ -46,10 +46,10 @@ class Step:
 
 
 def step_of(name: str, model: str, fired: int, before: Any, after: Any, feeds: Mapping[str, Any],
-            outputs: tuple[Any, Any]) -> Step:
+            outputs: tuple[Any, Any], bound: Graph | None = None) -> Step:
     """One run, judged."""
     found = differences(*outputs)
-    return Step(name, model, fired, found, keeps(before, after, feeds, found, promised(name)))
+    return Step(name, model, fired, found, keeps(before, after, feeds, found, promised(name), bound))
 
 
 @dataclass
@@ -82,7 +82,7 @@ def on_model(label: str, graph: Graph, given: Mapping[str, Any] | None = None) -
         if after is before:
             continue
         found = outputs_of(after, feeds, memo)
-        yield step_of(name, label, fired, before, after, feeds, (wanted, found))
+        yield step_of(name, label, fired, before, after, feeds, (wanted, found), bound)
         before, wanted = after, found
 
 
