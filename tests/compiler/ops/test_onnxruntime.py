@@ -23,7 +23,7 @@ OTHERWISE = {
     "Cast-3": "onnxruntime cannot hand bf16 to numpy",
     "LRN-2": "onnxruntime takes 4-D tensors only",
     "Mod-3": "onnxruntime has no floor form for floats, which opset 28 brought",
-    "Conv-11": "onnxruntime refuses dilations together with auto_pad",
+    "Conv-13": "onnxruntime refuses dilations together with auto_pad",
     "MaxPool-13": "onnxruntime loses NaN where it is not the first tap; numpy and the paper's rule keep it",
     "ReduceMax-7": "onnxruntime ignores NaN behind a number",
     "ReduceMin-7": "the same as ReduceMax-7",

@@ -102,33 +102,19 @@ def conv_integer(instr: Instr, program: Program, target: Target) -> KernelCode:
     em, goal, x, w = cells.em, cells.result_tensor(), cells.tensor(op.x), cells.tensor(op.w)
     x_zero, w_zero = (None if name is None else cells.tensor(name) for name in (op.x_zero, op.w_zero))
     windows = Conv("x", "w", None, op.strides, op.pads, op.dilations, op.group, op.auto_pad).windows(x.dims, w.dims)
-    each_out, each_in = w.dims[0] // op.group, w.dims[1]
+    each_out = w.dims[0] // op.group
     if w.buffer.type.order is not None:
         raise Unsupported("weights in blocks")
-    walk = _Walk(cells, each_in * prod(windows.kernel), w_zero)
-
-    def gather(at: list[Index], places: list[Value], checked: bool) -> None:
-        zero = zero_point(em, x_zero, 0)
-
-        def tap(t: list[Index]) -> None:
-            number: Index = 0
-            for index, extent in zip(t, (each_in, *windows.kernel), strict=True):
-                number = number * extent + index
-            for n, place in enumerate(places):
-                where, inside = Taps(cells, windows, [*at[2:-1], place]).at(t[1:], checked)
-                value = x.read([at[0], at[1] * each_in + t[0], *where])
-                walk.put(n, number, value, zero, inside if checked else None)
-
-        cells.nest((each_in, *windows.kernel), tap)
+    walk = _Walk(cells, w.dims[1] * prod(windows.kernel), w_zero)
 
     def tile(at: list[Index]) -> None:
         places = [em.index(em.smaller(at[-1] * COLUMNS + n, windows.out[-1] - 1)) for n in range(COLUMNS)]
         walk.clear()
         inner = _all_inside(cells, windows, [*at[2:-1], places[0]], [*at[2:-1], places[-1]])
         with em.when(inner):
-            gather(at, places, False)
+            _gather(walk, windows, x, x_zero, at, places, False)
         with em.when(~inner):
-            gather(at, places, True)
+            _gather(walk, windows, x, x_zero, at, places, True)
 
         def each(feature: Index, totals: Sequence[Value]) -> None:
             found = _finish(cells, feature)(totals) if instr.name == "q_linear_conv" else totals
@@ -141,6 +127,27 @@ def conv_integer(instr: Instr, program: Program, target: Target) -> KernelCode:
     return cells.finish(
         f"windows of {COLUMNS} neighbours as columns, then rows of weights over them", kernel=list(windows.kernel)
     )
+
+
+def _gather(
+    walk: _Walk, windows: Windows, x: Tensor, x_zero: Tensor | None, at: list[Index], places: list[Value],
+    checked: bool,
+) -> None:  # fmt: skip
+    """Fill the columns with what the windows at `places` see of one group's channels."""
+    cells = walk.cells
+    zero = zero_point(cells.em, x_zero, 0)
+    each_in = walk.count // prod(windows.kernel)
+
+    def tap(t: list[Index]) -> None:
+        number: Index = 0
+        for index, extent in zip(t, (each_in, *windows.kernel), strict=True):
+            number = number * extent + index
+        for n, place in enumerate(places):
+            where, inside = Taps(cells, windows, [*at[2:-1], place]).at(t[1:], checked)
+            value = x.read([at[0], at[1] * each_in + t[0], *where])
+            walk.put(n, number, value, zero, inside if checked else None)
+
+    cells.nest((each_in, *windows.kernel), tap)
 
 
 def _all_inside(cells: Cells, windows: Windows, first: Sequence[Index], last: Sequence[Index]) -> Value:
