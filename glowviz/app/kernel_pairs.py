@@ -16,9 +16,12 @@ Timed = tuple[str, list[float]]
 def kernel_pairs(there: Recording, here: Recording) -> list[Payload]:
     """Return at most 20 rows {value, before, after, difference, verdict}, the largest difference first.
 
-    A time is another one only beyond the spread of both; a value that one run alone computes stands with "–".
+    A time is another one only beyond the spread of both; a value that one run alone computes stands with "–". No
+    rows before both runs are timed: there is nothing to compare.
     """
     before, after = _kernels(there), _kernels(here)
+    if not before or not after:
+        return []
     found = []
     for value in dict.fromkeys((*before, *after)):
         apart = _apart(before.get(value), after.get(value))
