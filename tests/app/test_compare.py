@@ -34,10 +34,17 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recording, Recording
 def test_kernels_are_told_where_their_times_really_differ(
     monkeypatch: pytest.MonkeyPatch, before: list[float], after: list[float], told: list[tuple[str, str, str]]
 ) -> None:
-    timed = iter([{"v": ("k", before)}, {"v": ("k", after)} if after else {}])
+    rest = {"rest": ("r", [1.0, 1.0, 1.0])}
+    timed = iter([{"v": ("k", before), **rest}, {"v": ("k", after), **rest} if after else rest])
     monkeypatch.setattr(kernel_pairs, "_kernels", lambda _: next(timed))
     rows = kernel_pairs.kernel_pairs(None, None)  # type: ignore[arg-type]  # what is read from them is given above
     assert [(row["before"], row["after"], row["difference"]) for row in rows] == told
+
+
+def test_no_kernel_is_compared_with_a_run_that_is_not_timed_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    timed = iter([{"v": ("k", [2.0])}, {}])
+    monkeypatch.setattr(kernel_pairs, "_kernels", lambda _: next(timed))
+    assert kernel_pairs.kernel_pairs(None, None) == []  # type: ignore[arg-type]  # as above
 
 
 @pytest.mark.parametrize(("before", "after", "verdict", "words"), [
