@@ -119,6 +119,17 @@ def test_constants_and_inputs_have_cards_too(reader: RecordingReader, name: str)
     assert reader.life(0, name)["paragraphs"]
 
 
+def test_an_instruction_that_computes_no_value_has_a_card(tmp_path: Path) -> None:
+    path = tmp_path / "cpu.glowrec"
+    glowviz.compile(parse_graph(TEXT), target="cpu", record=path)
+    reader = opened(path)
+    rows = [row for row in reader.recording.statements() if row["kind"] == "instr"]
+    position, halo = next((k, row) for k, row in enumerate(rows) if row["instruction"] == "fill_halo")
+    found = reader.life(reader.snapshots() - 1, halo["value"])
+    assert (found["op"], found["links"]["instruction"]) == ("fill_halo", position)
+    assert found["origin"] == ["x"]
+
+
 def test_unknown_names_are_refused_in_words(reader: RecordingReader) -> None:
     with pytest.raises(Problem, match="No value is called “nobody”"):
         reader.life(0, "nobody")

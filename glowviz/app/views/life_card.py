@@ -232,5 +232,20 @@ def _other(recording: Recording, name: str) -> Payload:
     if name in types:
         line = {"text": "An input of the model: its value comes with every run.", "snapshot": 0}
         return card | {"op": "input", "type": types[name], "paragraphs": [line]}
+    for position, row in enumerate(one for one in recording.statements() if one["kind"] == "instr"):
+        if row["value"] == name:
+            return card | _of_instruction(recording, row, position)
     raise Problem(f"No value is called “{name}” in any state.", "This recording", status=404,
                   remedy="Search for it with /.")
+
+
+def _of_instruction(recording: Recording, row: Any, position: int) -> Payload:
+    """Return what a card says of an instruction that computes no value of the graph, as one that fills a border."""
+    wrote = row["outs"].split("\x1f")[0]
+    buffers = recording.query("SELECT type FROM buffers WHERE name = ? ORDER BY born DESC LIMIT 1", wrote)
+    kernels = recording.query("SELECT name FROM kernels WHERE position = ?", position)
+    text = f"An instruction of the program, {row['instruction']}: it writes %{wrote}."
+    links = {"instruction": position, "kernel": kernels[0]["name"] if kernels else None, "buffer": wrote}
+    return {"op": row["instruction"], "type": buffers[0]["type"] if buffers else "", "links": links,
+            "origin": [one for one in (row["origins"] or "").split("\x1f") if one],
+            "paragraphs": [{"text": text, "snapshot": row["born"]}]}

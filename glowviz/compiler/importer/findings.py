@@ -133,7 +133,7 @@ def _dead(graph: Graph, notes: Notes) -> Iterator[Finding]:
         size = sum(graph.constants[n].type.bytes for n in unused)
         yield finding(
             "unused", "{n} constant(s) without a part in any output", unused, f"{size / 2**20:.1f} MiB of the file",
-            "Nothing; dce removes them",
+            "Nothing to do: the pass dce removes what nobody reads",
         )
     idle = [name for name in graph.inputs if name not in useful]
     if idle:

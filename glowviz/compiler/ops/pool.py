@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from math import prod
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ class Pool(Op, abstract=True):
 
     def windows(self, x: Sequence[int]) -> Windows:
         """The geometry for a logical shape of x, with everything explicit."""
-        raise NotImplementedError(f"{self.name} does not say its windows")
+        at: Any = self  # every pool has these attributes, each class behind its own operands
+        return slide(tuple(x[2:]), at.kernel, at.strides, at.pads, at.dilations, at.auto_pad, at.ceil_mode)
 
     def work(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Work:
         taps = prod(self.windows(operands[0].dims).kernel)
@@ -63,11 +65,6 @@ class MaxPool(Pool):
     storage_order: int = 0
     onnx = "MaxPool"
     outputs = ("y", "indices")
-
-    def windows(self, x: Sequence[int]) -> Windows:
-        return slide(
-            tuple(x[2:]), self.kernel, self.strides, self.pads, self.dilations, self.auto_pad, self.ceil_mode
-        )
 
     def infer(self, x: Type) -> tuple[Type, ...]:
         _spatial(x)
@@ -135,11 +132,6 @@ class AveragePool(Pool):
     auto_pad: str = "NOTSET"
     count_include_pad: bool = False
     onnx = "AveragePool"
-
-    def windows(self, x: Sequence[int]) -> Windows:
-        return slide(
-            tuple(x[2:]), self.kernel, self.strides, self.pads, self.dilations, self.auto_pad, self.ceil_mode
-        )
 
     def infer(self, x: Type) -> Type:
         _spatial(x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from glowviz.compiler.ops.base import Builder, Case, Op, Value, case
 from glowviz.compiler.ops.cases import floats, integers
 from glowviz.compiler.ops.norm import Normalization, check_axis, check_float, wide
 from glowviz.compiler.ops.pool import Pool
-from glowviz.compiler.ops.windows import Windows, padded, slide, tap_slices
+from glowviz.compiler.ops.windows import padded, tap_slices
 from glowviz.compiler.types import Type, TypeProblem
 
 
@@ -26,9 +26,6 @@ class LpPool(Pool):
     auto_pad: str = "NOTSET"
     p: int = 2
     onnx = "LpPool"
-
-    def windows(self, x: Sequence[int]) -> Windows:
-        return slide(tuple(x[2:]), self.kernel, self.strides, self.pads, self.dilations, self.auto_pad, self.ceil_mode)
 
     def infer(self, x: Type) -> Type:
         check_float(x)
