@@ -62,7 +62,7 @@ def test_the_wheel_holds_the_package_its_data_and_the_assets(wheel: Path) -> Non
 
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     declared = {_canonical(re.split(r"[<>=]", one)[0]) for one in PROJECT["dependencies"]}
-    extras = [one for name in ("bench", "cluster", "images") for one in PROJECT["optional-dependencies"][name]]
+    extras = [one for name in ("bench", "cluster") for one in PROJECT["optional-dependencies"][name]]
     optional = {_canonical(re.split(r"[<>=]", one)[0]) for one in extras}
     owners = packages_distributions()
     imported = {_canonical(owner) for name in _imports(ROOT / "glowviz") for owner in owners.get(name, [name])}

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import orjson
 
 from glowviz.compiler.backends.base import Executable
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.interpreter import Memo, run_graph
 from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
-from glowviz.compiler.run_facts import record_account, record_runs, record_times, whole_runs
+from glowviz.compiler.run_facts import record_account
+from glowviz.compiler.timing import record_timing
+from glowviz.compiler.tensor_facts import raster, statistics
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.validate import difference, differences
 
-BINS = 32
-"""Bars of a histogram."""
 MOST_FLOPS = 60e9
 """Work of one run of the interpreter beyond which errors are not measured (about half a minute)."""
 MOST_BYTES = 4 << 30
 """Bytes of all values together beyond which errors are not measured: the interpreter keeps them."""
+MOST_WEIGHTS = 1 << 30
+"""Bytes of all weights together beyond which they have no statistics."""
+VISIBLE = 1 / 512
+"""Error from which a value's picture may differ from that of the imported graph's, so that it has one of its own."""
 
 Steps = Sequence[tuple[str, Any]]
 """Every (pass, IR) of the compilation, as Ledger.snapshots keeps them; the position is the snapshot."""
@@ -37,14 +40,30 @@ def measure(
 
     `trial` is what the values come from and are held against; without it, seeded random inputs.
     """
-    progress("Kernels: timing")
-    peak = executable.peak_gflops()
-    recorder.set_meta({"target_facts": {"peak_gflops": None if peak is None else peak * threads}})
-    record_times(recorder, executable, threads, runs)
-    record_runs(recorder, threads, whole_runs(executable, runs), "wall clock, one process")
+    record_timing(recorder, executable, runs, threads, progress)
     record_account(recorder, executable)
+    progress("Values: weights")
+    record_weights(recorder, steps)
     progress("Values: error after every pass")
     record_errors(recorder, executable, steps, trial or TrialRun())
+
+
+def record_weights(recorder: Recorder, steps: Steps) -> None:
+    """Statistics and pictures of every constant, at the snapshot in which a pass made it (or the file brought it)."""
+    graphs = [(k, ir) for k, (_, ir) in enumerate(steps) if isinstance(ir, Graph)]
+    left, before = MOST_WEIGHTS, dict[str, Any]()
+    for snapshot, graph in graphs:
+        fresh = [c for name, c in graph.constants.items() if before.get(name) is not c.payload]
+        left -= sum(c.type.bytes for c in fresh)
+        if left < 0:
+            return
+        _keep(recorder, "statistics", (statistics(snapshot, c.name, c.payload.array, None) for c in fresh))
+        _keep(recorder, "rasters", (raster(snapshot, c.name, c.payload.array) for c in fresh))
+        before = {name: c.payload for name, c in graph.constants.items()}
+
+
+def _keep(recorder: Recorder, table: str, rows: Iterable[tuple[Any, ...] | None]) -> None:
+    recorder.insert(table, (row for row in rows if row is not None))
 
 
 def record_errors(recorder: Recorder, executable: Executable, steps: Steps, trial: TrialRun) -> None:
@@ -60,7 +79,7 @@ def record_errors(recorder: Recorder, executable: Executable, steps: Steps, tria
     if too_big:
         recorder.set_meta({"errors": too_big})
         return
-    feeds, memo = trial.feeds(reference), Memo()
+    feeds, memo, trial = trial.feeds(reference), Memo(), trial.for_outputs(reference)
     values: dict[str, np.ndarray] = {}
     made = run_graph(reference, feeds, memo=memo, watch=lambda _, made: values.update(made))
     trial.refuse_unknown({*made, *values})
@@ -76,6 +95,7 @@ def record_errors(recorder: Recorder, executable: Executable, steps: Steps, tria
         trial = replace(trial, expected={**public, **trial.expected})
     _record_code_values(recorder, executable, feeds, wanted, values, len(steps) - 1, trial)
     given = "the given input" if trial.inputs else "seeded random input"
+    recorder.set_meta({"given": trial.told(reference) if trial.inputs or trial.seed else {}})
     against = "what was expected" if trial.expected else "the interpreter right after bind_shapes"
     recorder.set_meta({"errors": f"{given}; against {against}"})
 
@@ -103,38 +123,21 @@ def _record_code_values(
 ) -> None:
     """Run the machine code once, watching every instruction: error and statistics of each value."""
     value_of = {instr.outs[0]: instr.value for instr in executable.program.instructions if instr.outs}
-    known = {**feeds, **reference}
-    rows = [_statistics(0, name, array, trial.error_of(name, array)) for name, array in known.items()]
+    known, seen = {**feeds, **reference}, dict[str, Any]()
+    rows = [statistics(0, name, array, trial.difference_of(name, array)) for name, array in known.items()]
     reference = trial.reference(reference)
 
     def watch(instr: Any, made: Mapping[str, np.ndarray]) -> None:
         for buffer, array in made.items():
             name = instr.value if buffer == instr.outs[0] else value_of.get(buffer, buffer)
-            known = reference.get(name)
-            same = isinstance(known, np.ndarray) and known.shape == getattr(array, "shape", None)
-            error = difference(name, known, array).relative if same and known is not None else None
-            rows.append(_statistics(snapshot, name, array, error))
+            wanted = reference.get(name)
+            same = isinstance(wanted, np.ndarray) and wanted.shape == getattr(array, "shape", None)
+            error = difference(name, wanted, array) if same and wanted is not None else None
+            rows.append(statistics(snapshot, name, array, error))
+            if name not in known or (error is not None and error.relative > VISIBLE):
+                seen[name] = raster(snapshot, name, array)
 
     found = executable.run(feeds, watch=watch)
     recorder.set_error(snapshot, differences(wanted, found).relative)
-    recorder.insert("statistics", (row for row in rows if row is not None))
-
-
-def _statistics(snapshot: int, name: str, array: Any, error: float | None) -> tuple[Any, ...] | None:
-    """One row of the table; None for what has no numbers."""
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub" or not array.size:
-        return None
-    flat = array.reshape(-1).astype(np.float64, copy=False)
-    finite = flat[np.isfinite(flat)] if array.dtype.kind == "f" else flat
-    if not finite.size:
-        finite = np.zeros(1)
-    low, high = float(finite.min()), float(finite.max())
-    # numpy puts 1/2 around equal numbers, which changes nothing around 1e30
-    largest = max(abs(low), abs(high))
-    around = 0.0 if high - low > BINS * np.spacing(largest) else max(0.5, largest * 1e-3)
-    counts, edges = np.histogram(finite, bins=BINS, range=(low - around, high + around))
-    histogram = orjson.dumps({"edges": [float(e) for e in edges], "counts": counts.tolist()}).decode()
-    return (
-        snapshot, name, float(finite.min()), float(finite.max()), float(finite.mean()), float(finite.std()),
-        int(np.isnan(flat).sum()), int(np.isinf(flat).sum()), int((flat == 0).sum()), histogram, error,
-    )
+    _keep(recorder, "statistics", rows)
+    _keep(recorder, "rasters", [*(raster(0, name, array) for name, array in known.items()), *seen.values()])

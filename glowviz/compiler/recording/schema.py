@@ -47,8 +47,12 @@ CREATE TABLE spans(kernel INTEGER, threads INTEGER, unit TEXT, samples BLOB);
 CREATE TABLE runs(threads INTEGER, unit TEXT, samples BLOB, note TEXT);
 CREATE TABLE statistics(
   snapshot INTEGER, value TEXT, low REAL, high REAL, mean REAL, deviation REAL, nans INTEGER, infinities INTEGER,
-  zeros INTEGER, histogram TEXT, error REAL);
+  zeros INTEGER, histogram TEXT, error REAL, absolute REAL, scale REAL, worst TEXT);
+CREATE TABLE rasters(
+  snapshot INTEGER, value TEXT, shape TEXT, maps INTEGER, all_maps INTEGER, height INTEGER, width INTEGER, block TEXT,
+  low REAL, high REAL, first TEXT, pixels BLOB);
 CREATE INDEX statements_by_key ON statements(key);
+CREATE INDEX rasters_by_value ON rasters(value);
 CREATE INDEX changes_by_snapshot ON changes(snapshot);
 """
 
