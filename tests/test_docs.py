@@ -21,7 +21,7 @@ DOCS = Path(__file__).parent.parent / "docs"
 README = (DOCS.parent / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (DOCS.parent / "Makefile").read_text(encoding="utf-8")
 PAGES = [DOCS.parent / "README.md", DOCS.parent / "CHANGELOG.md", *sorted(DOCS.glob("*.md"))]
-VARIABLES = ("GLOWVIZ_RECORD", "GLOWVIZ_DEBUG", "GLOWVIZ_CACHE", "GLOWVIZ_CHROMIUM")
+VARIABLES = ("GLOWVIZ_RECORD", "GLOWVIZ_DEBUG", "GLOWVIZ_CACHE", "GLOWVIZ_KEEP", "GLOWVIZ_CHROMIUM")
 
 
 def table_of(name: str) -> str:

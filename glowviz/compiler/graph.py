@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, ClassVar
@@ -76,6 +76,9 @@ class Origin:
             self._names = tuple(seen)
         return self._names
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Origin._get, (self.leaf, self.parts, self.made)
+
     def __repr__(self) -> str:
         return f"Origin({', '.join(self.names) or self.made})"
 
@@ -84,15 +87,32 @@ NOWHERE = Origin._get(None, ())
 
 
 class Payload:
-    """The contents of a constant, kept as given (memory-mapped files stay mapped) and named by a content hash."""
+    """The contents of a constant, kept as given (memory-mapped files stay mapped) and named by a content hash.
 
-    __slots__ = ("_digest", "array", "spelling")
+    Contents that something else can give at any time are not kept: `made_by` tells what makes them.
+    """
 
-    def __init__(self, array: np.ndarray, spelling: str = "") -> None:
-        self.array = array
+    __slots__ = ("_array", "_digest", "_make", "spelling")
+
+    def __init__(
+        self, array: np.ndarray | None, spelling: str = "", make: Callable[[], np.ndarray] | None = None
+    ) -> None:
+        self._array, self._make = array, make
         self.spelling = spelling
         """How the text form wrote it, where it was a generator such as `normal(seed=7)`."""
         self._digest: str | None = None
+
+    @property
+    def array(self) -> np.ndarray:
+        """The logical array; what is not kept is made anew for every reader."""
+        if self._array is not None:
+            return self._array
+        assert self._make is not None, "a payload has contents, or something that makes them"
+        return self._make()
+
+    def made_by(self, make: Callable[[], np.ndarray]) -> None:
+        """Let go of the contents: from now on `make` gives the same ones to whoever asks."""
+        self._array, self._make = None, make
 
     @property
     def digest(self) -> str:

@@ -14,10 +14,11 @@ from typing import Any
 import glowviz.compiler.passes  # registers the graph passes
 import glowviz.compiler.program_passes  # noqa: F401  # registers the program passes
 from glowviz.compiler.backends import backend_named
-from glowviz.compiler.backends.base import Backend, Executable
+from glowviz.compiler.backends.base import Backend, Executable, KeepingBackend
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.importer import read_model
 from glowviz.compiler.irgen import irgen
+from glowviz.compiler.kept import shelf_of
 from glowviz.compiler.ledger import Ledger, refuse_uncompilable
 from glowviz.compiler.measure import measure
 from glowviz.compiler.memory import plan_memory
@@ -25,7 +26,7 @@ from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
-from glowviz.compiler.run_facts import describe_run, record_code, refuse_unknown
+from glowviz.compiler.run_facts import describe_run, record_code, refuse_unfit, refuse_unknown
 from glowviz.compiler.specialize import Specialized
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.verify import verify_plan
@@ -63,6 +64,9 @@ PROGRAM_STAGES: tuple[Stage, ...] = (
     )),
 )
 
+
+PRECISIONS: Mapping[str, tuple[Stage, ...]] = {"f32": (), "bf16": (Stage("Precision", ("use_bf16", "dce")),)}
+"""Which passes a precision adds behind the graph stages: this is all that it changes here."""
 
 Order = Mapping[str, Iterable[str]]
 """Graph passes by stage, in the order they run: what GRAPH_STAGES says unless somebody says otherwise."""
@@ -140,10 +144,11 @@ def compile(
     against what it expects. Running with another size of an open dimension compiles again. Raises a Problem
     (what, where, expected, do) for whatever cannot be compiled.
     """
-    refuse_unknown(precision, calibration)
-    backend, stages = backend_named(target, threads), arranged(order)
+    refuse_unknown(precision, calibration, PRECISIONS)
+    backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
+    refuse_unfit(precision, backend.target)
     record, chosen = record or os.environ.get("GLOWVIZ_RECORD") or None, with_shapes(options, shapes)
-    recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen)) if record else None
+    recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen, precision)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
     ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
     with _finishing(recorder):
@@ -171,11 +176,29 @@ def built(
     source: Source, shapes: Mapping[str, tuple[int, ...]] | None, ledger: Ledger, backend: Backend,
     stages: tuple[Stage, ...],
 ) -> Executable:
-    """The whole way once, for one set of shapes."""
+    """The whole way once, for one set of shapes; what was compiled before is found, unless somebody looks on."""
+    made = partial(_planned, source, shapes, ledger, backend, stages)
+    shelf = None
+    if ledger.recorder is None and ledger.snapshots is None:
+        order = [(stage.name, stage.passes) for stage in stages]
+        shelf = shelf_of(source, backend, [shapes, order, sorted(ledger.disable), ledger.options])
+    if shelf is None or not isinstance(backend, KeepingBackend):
+        return backend.build(*made())
+    found = shelf.find(backend)
+    if found is not None:
+        ledger.progress("Kept: compiled before, found in the cache")
+    return found or shelf.make(lambda folder: backend.build_into(folder, *made()))
+
+
+def _planned(
+    source: Source, shapes: Mapping[str, tuple[int, ...]] | None, ledger: Ledger, backend: Backend,
+    stages: tuple[Stage, ...],
+) -> tuple[Program, MemoryPlan]:
+    """Everything but code."""
     graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
     program, plan = lower_to_program(graph, ledger, backend)
     ledger.progress("Kernels: compiling")
-    return backend.build(program, plan)
+    return program, plan
 
 
 @contextmanager
@@ -203,11 +226,12 @@ def snapshots(
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[tuple[str, Any]]:
     """Every (pass, Graph or Program) of a compilation up to the planned Program, kept in memory; no code is made."""
-    refuse_unknown(precision, None)
-    backend = backend_named(target, threads)
+    refuse_unknown(precision, None, PRECISIONS)
+    backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
+    refuse_unfit(precision, backend.target)
     kept: list[tuple[str, Any]] = []
     ledger = Ledger(backend.target, None, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept)
-    graph = optimize(import_graph(source, shapes, ledger), ledger, backend, arranged(order))
+    graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
     lower_to_program(graph, ledger, backend)
     return kept
 

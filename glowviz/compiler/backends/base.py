@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -140,4 +140,24 @@ class Backend(Protocol):
 
     def build(self, program: Program, plan: MemoryPlan) -> Executable:
         """Emit code for every instruction; all decisions about memory were made before."""
+        ...
+
+
+@runtime_checkable
+class KeepingBackend(Backend, Protocol):
+    """A backend whose executables can be kept: the same model and choices are then found, and not compiled again."""
+
+    @property
+    def threads(self) -> int: ...
+    @property
+    def all_ours(self) -> bool:
+        """Nobody added kernels: the code depends on glowviz, the model and the choices alone."""
+        ...
+
+    def build_into(self, folder: Path, program: Program, plan: MemoryPlan) -> tuple[Executable, bool]:
+        """`build`, leaving in a folder what `restore` needs, and whether all of it is there."""
+        ...
+
+    def restore(self, folder: Path) -> Executable:
+        """What `build_into` left; any exception where the folder is incomplete or broken."""
         ...

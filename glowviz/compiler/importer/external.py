@@ -23,6 +23,11 @@ class ExternalFiles:
         self._folder, self._files = folder, files
         self._maps: dict[str, np.ndarray] = {}
 
+    @property
+    def locations(self) -> list[str]:
+        """What was read so far, as the model names it."""
+        return sorted(self._maps)
+
     def contents(self, tensor: TensorProto, size: int) -> np.ndarray:
         """The `size` bytes that a tensor keeps outside, still in the file."""
         entries = self._entries(tensor)

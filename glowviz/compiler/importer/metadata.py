@@ -21,7 +21,7 @@ SCOPES = ("pkg.torch.onnx.name_scopes", "namespace")
 def finished(graph: Graph, source: Source, notes: Notes, guessed: tuple[str, ...]) -> Graph:
     """The graph with display names and metadata.
 
-    Its metadata is plain data: file, file_bytes, producer, opsets (version by domain), ir_version, doc,
+    Its metadata is plain data: file, file_bytes, external_files, producer, opsets (version by domain), ir_version, doc,
     metadata_props, domains, onnx_nodes, weight_bytes, parameters, scopes (module path by origin name) and
     findings (each a dict of kind, what, where, count, cost, do).
     """
@@ -69,6 +69,7 @@ def _metadata(graph: Graph, source: Source, protos: dict[str, NodeProto]) -> dic
     return {
         "file": source.name,
         "file_bytes": source.bytes,
+        "external_files": source.external.locations,
         "producer": " ".join(filter(None, (model.producer_name, model.producer_version))),
         "opsets": dict(opsets(model)),
         "ir_version": model.ir_version,

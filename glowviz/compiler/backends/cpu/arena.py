@@ -2,51 +2,35 @@
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 
 from glowviz.compiler.backends.cpu.nested import Window
+from glowviz.compiler.backends.cpu.regions import FileRegion, Region, WeightsFile
 from glowviz.compiler.interpreter.contents import Content
 from glowviz.compiler.interpreter.memory import Memory
 from glowviz.compiler.program import Buffer, MemoryPlan, Program
 
 ALIGNMENT = 64
+LARGE = 64 << 10
+"""Bytes from which contents are not kept twice."""
 ARENA_OF = {"weight": "weights", "state": "state", "activation": "activations", "scratch": "activations"}
-
-
-HUGE = 2 << 20
-"""Bytes of a large page of the processors we know: with small ones, streaming weights waits for page tables."""
-
-
-class Region:
-    """Zeroed memory of its own pages, large ones where the system has them; `address` is where it starts."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        wide = size >= HUGE and hasattr(mmap, "MADV_HUGEPAGE")
-        # private: a forked child must not write into our arenas
-        private = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_PRIVATE") else {}
-        self._pages = mmap.mmap(-1, max(size, 1) + HUGE * wide, **private)
-        pages = np.frombuffer(self._pages, np.uint8)
-        start = -pages.ctypes.data % HUGE if wide else 0
-        if wide:  # whole large pages only: a last part of one would be memory for nothing
-            with contextlib.suppress(OSError):
-                self._pages.madvise(mmap.MADV_HUGEPAGE, 0, (start + size) // HUGE * HUGE)
-        self.bytes = pages[start : start + max(size, 1)]
-        self.address = int(self.bytes.ctypes.data)
 
 
 class Arenas(Memory):
     """The arenas of one executable: weights, state and activations as planned, and io for inputs and outputs.
 
-    Those of a nested program have the activations of the executable around it.
+    Those of a nested program have the activations of the executable around it. With `weights`, that arena lies in this
+    file; where it is there already, it is taken as it is. OSError where it cannot be.
     What the plan does not place (small hand-made programs) is laid out here, one buffer behind the other.
     """
 
-    def __init__(self, program: Program, plan: MemoryPlan, activations: Window | None = None) -> None:
+    def __init__(
+        self, program: Program, plan: MemoryPlan, activations: Window | None = None, weights: Path | None = None
+    ) -> None:
         self.program = program
         self._places: dict[str, tuple[str, int]] = {}
         self.held: dict[str, Content] = {}
@@ -54,12 +38,16 @@ class Arenas(Memory):
         for buffer in program.buffers.values():
             if buffer.base is None and not buffer.held:
                 self._place(buffer, plan, sizes)
-        self.regions: dict[str, Region | Window] = {}
-        for arena, size in sizes.items():
-            shared = activations if arena == "activations" else None
-            self.regions[arena] = Region(size) if shared is None else shared
+        file = WeightsFile(weights, sizes["weights"]) if weights and sizes.get("weights") else None
+        self.regions: dict[str, Region | FileRegion | Window] = {}
         self._views: dict[str, np.ndarray] = {}
-        self._fill()
+        for arena, size in sizes.items():
+            given = file.region() if arena == "weights" and file else activations if arena == "activations" else None
+            self.regions[arena] = given or Region(size)
+        self._fill(file is None or not file.found)
+        if file is not None and not file.found:
+            self._views.clear()
+            self.regions["weights"] = file.written(self.regions["weights"])
 
     def _place(self, buffer: Buffer, plan: MemoryPlan, sizes: dict[str, int]) -> None:
         placed = plan.buffers.get(buffer.name)
@@ -68,12 +56,16 @@ class Arenas(Memory):
         self._places[buffer.name] = (arena, offset)
         sizes[arena] = max(sizes.get(arena, 0), offset + buffer.bytes)
 
-    def _fill(self) -> None:
-        """Write every buffer that has contents; halos get their fill value."""
+    def _fill(self, weights: bool) -> None:
+        """Write every buffer that has contents; halos get their fill value. Big weights are held here from now on."""
         for buffer in self.program.buffers.values():
-            if buffer.payload is not None:
-                self.store(buffer.name, buffer.payload.array)
-                self.fill_halo(buffer.name)
+            if buffer.payload is None or (buffer.kind == "weight" and not weights):
+                continue
+            array = buffer.payload.array
+            self.store(buffer.name, array)
+            self.fill_halo(buffer.name)
+            if buffer.kind == "weight" and buffer.bytes >= LARGE and _fits(array, buffer):
+                buffer.payload.made_by(partial(self.load, buffer.name))
 
     def store(self, name: str, array: Content) -> None:
         """Write logical contents; the halo stays as it is."""

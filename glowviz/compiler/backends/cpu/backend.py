@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 from glowviz.compiler.backends.base import BackendProblem
 from glowviz.compiler.backends.cpu import cpu_targets
@@ -10,7 +12,9 @@ from glowviz.compiler.backends.cpu.build import build
 from glowviz.compiler.backends.cpu.choose_schedules import choose_schedules
 from glowviz.compiler.backends.cpu.detour import detour
 from glowviz.compiler.backends.cpu.executable import CpuExecutable
+from glowviz.compiler.backends.cpu.kept import WEIGHTS, can_be_kept, read_kept, write_kept
 from glowviz.compiler.backends.cpu.pack_weights import pack_weights
+from glowviz.compiler.backends.cpu.registry import GENERAL, KERNELS
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
 from glowviz.compiler.target import Target
@@ -38,13 +42,35 @@ class CpuBackend:
 
     def build(self, program: Program, plan: MemoryPlan) -> CpuExecutable:
         """Emit, compile and load; BackendProblem where this machine cannot run the target's code."""
+        self._refuse_foreign()
+        return build(program, plan, self.target, self.threads)
+
+    @property
+    def all_ours(self) -> bool:
+        """Nobody added kernels."""
+        return all(f.__module__.startswith("glowviz.") for f in (*KERNELS.values(), *GENERAL.values()))
+
+    def build_into(self, folder: Path, program: Program, plan: MemoryPlan) -> tuple[CpuExecutable, bool]:
+        """The same, leaving in a folder what `restore` needs; whether that is all there."""
+        self._refuse_foreign()
+        if can_be_kept(program):
+            with suppress(OSError):  # a full disk, or one that cannot be written
+                executable = build(program, plan, self.target, self.threads, weights=folder / WEIGHTS)
+                return executable, write_kept(folder, executable)
+        return build(program, plan, self.target, self.threads), False
+
+    def restore(self, folder: Path) -> CpuExecutable:
+        """What `build_into` left there, ready to run; its weights stay in the file."""
+        self._refuse_foreign()
+        return read_kept(folder)
+
+    def _refuse_foreign(self) -> None:
         lacks = missing_features(self.target)
         if lacks:
             raise BackendProblem(
                 f"this processor has no {lacks}", f"backend {self.name}", "a processor that runs the target's code",
                 "use target='cpu', which fits this machine",
             )  # fmt: skip
-        return build(program, plan, self.target, self.threads)
 
 
 def missing_features(target: Target) -> str:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from dataclasses import replace
 from functools import cache, partial
+from pathlib import Path
 
 from glowviz.compiler.backends.base import why_held
 from glowviz.compiler.backends.cpu import kernels
@@ -31,16 +32,22 @@ def load_kernels() -> None:
 
 
 def build(
-    program: Program, plan: MemoryPlan, target: Target, threads: int = 1, objects: ObjectCache | None = None
-) -> CpuExecutable:
-    """Emit, compile (or find in the cache) and load the code of a program."""
+    program: Program, plan: MemoryPlan, target: Target, threads: int = 1, objects: ObjectCache | None = None,
+    weights: Path | None = None,
+) -> CpuExecutable:  # fmt: skip
+    """Emit, compile (or find in the cache) and load the code of a program; its weights may lie in a file."""
     load_kernels()
-    return _executable(program, plan, target, threads, objects or ObjectCache())
+    return _executable(program, plan, target, threads, objects or ObjectCache(), weights=weights)
 
 
 def _executable(
-    program: Program, plan: MemoryPlan, target: Target, threads: int, objects: ObjectCache,
+    program: Program,
+    plan: MemoryPlan,
+    target: Target,
+    threads: int,
+    objects: ObjectCache,
     activations: Window | None = None,
+    weights: Path | None = None,
 ) -> CpuExecutable:
     """The executable of a program; of a nested one with the activations that are its."""
     names = _Names()
@@ -50,7 +57,7 @@ def _executable(
     if objects.misses:
         objects.prune()
     nested = partial(_executable, target=target, threads=1, objects=objects)
-    return CpuExecutable(program, plan, target, bindings, compiled, threads, objects, nested, activations)
+    return CpuExecutable(program, plan, target, bindings, compiled, threads, objects, nested, activations, weights)
 
 
 class _Names:
@@ -64,7 +71,7 @@ class _Names:
         while self._texts.setdefault(name, code.text) != code.text:
             name, number = f"{code.name}.{number}", number + 1
         if name == code.name:
-            return name, code.text
+            return name, self._texts[name]
         # tables that belong to the kernel carry its name too
         text = code.text.replace(f"@{code.name}(", f"@{name}(")
         return name, text.replace(f"@{code.name}.table", f"@{name}.table")

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from glowviz.compiler.backends.base import Listing, MemoryAccount
-from glowviz.compiler.backends.cpu.arena import Arenas, Region
+from glowviz.compiler.backends.cpu.arena import Arenas
 from glowviz.compiler.backends.cpu.bundle import save_bundle
 from glowviz.compiler.backends.cpu.elf import code_bytes
 from glowviz.compiler.backends.cpu.kernels.draft import STATUS
@@ -20,6 +20,7 @@ from glowviz.compiler.backends.cpu.nested import NestedBody, Window
 from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
 from glowviz.compiler.backends.cpu.peak import measured_peak
 from glowviz.compiler.backends.cpu.pool import Pool, Step
+from glowviz.compiler.backends.cpu.regions import Region
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.timing import Timer
 from glowviz.compiler.backends.inputs import check_inputs, noise
@@ -63,10 +64,11 @@ class CpuExecutable:
         cache: ObjectCache,
         nested: Callable[..., CpuExecutable] | None = None,
         activations: Window | None = None,
+        weights: Path | None = None,
     ) -> None:
         self.program, self.plan, self.target, self.threads = program, plan, target, threads
         self.bindings, self.objects, self._cache = tuple(bindings), dict(objects), cache
-        self.memory = Arenas(program, plan, activations)
+        self.memory = Arenas(program, plan, activations, weights)
         self._nested = {id(i): self._bodies(i, nested) for i in program.instructions if i.regions and nested}
         self._library = Library(self.objects.values(), self.objects)
         self._status = np.zeros(len(self.bindings) + 1, np.int64)
