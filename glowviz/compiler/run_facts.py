@@ -16,6 +16,7 @@ import orjson
 from glowviz.compiler.backends.base import Backend, Executable
 from glowviz.compiler.backends.inputs import noise
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.ops.memory import FillHalo
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.writer import Recorder
@@ -108,6 +109,8 @@ def record_runs(recorder: Recorder, threads: int, samples: list[float], note: st
 
 def work_of(instr: Instr, program: Program) -> tuple[int, int]:
     """FLOPs and bytes of one instruction; zero where its op does not say."""
+    if isinstance(instr.op, FillHalo):  # what is inside stays
+        return 0, sum(program.buffers[b].bytes - program.buffers[b].type.bytes for b in instr.outs)
     operands = tuple(program.buffers[b].type for b in instr.ins)
     results = tuple(program.buffers[b].type for b in instr.outs)
     try:

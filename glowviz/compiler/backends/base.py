@@ -117,6 +117,10 @@ class Executable(Protocol):
         """GFLOP/s that one thread of this machine reaches at most, measured now; None where that means nothing."""
         ...
 
+    def peak_gbytes(self, threads: int = 1) -> dict[str, float]:
+        """GB/s at which so many threads read each memory (L2, L3, memory), measured now; empty as above."""
+        ...
+
     def account(self) -> MemoryAccount:
         """All memory by use, with the measured peak of the process."""
         ...

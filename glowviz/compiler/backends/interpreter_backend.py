@@ -63,6 +63,10 @@ class InterpretedExecutable:
     def peak_gflops(self) -> None:
         """There is no machine code whose speed a peak could be held against."""
 
+    def peak_gbytes(self, threads: int = 1) -> dict[str, float]:
+        """As above."""
+        return {}
+
     def account(self) -> MemoryAccount:
         """Bytes of the arenas; there is no code."""
         arenas = self.plan.arenas

@@ -18,7 +18,7 @@ from glowviz.compiler.backends.cpu.elf import code_bytes
 from glowviz.compiler.backends.cpu.kernels.draft import STATUS
 from glowviz.compiler.backends.cpu.nested import NestedBody, Window
 from glowviz.compiler.backends.cpu.objects import Library, ObjectCache
-from glowviz.compiler.backends.cpu.peak import measured_peak
+from glowviz.compiler.backends.cpu.peak import measured_peak, measured_reading
 from glowviz.compiler.backends.cpu.pool import Pool, Step
 from glowviz.compiler.backends.cpu.regions import Region
 from glowviz.compiler.backends.cpu.registry import KernelCode
@@ -204,6 +204,10 @@ class CpuExecutable:
     def peak_gflops(self) -> float:
         """GFLOP/s of one thread doing nothing but multiply-adds on registers, measured now."""
         return measured_peak(self.target, self._cache)
+
+    def peak_gbytes(self, threads: int = 1) -> dict[str, float]:
+        """GB/s of so many threads that only read, from each cache and from memory, measured now."""
+        return measured_reading(self.target, self._cache, threads)
 
     def account(self) -> MemoryAccount:
         """Bytes by use; `code` counts loaded instructions and constants."""
