@@ -240,10 +240,10 @@ def _first_path(workshop: JobWorkshop, model: str | None, shapes: dict[str, tupl
 
 def _example(model: Path) -> str:
     """The --shape options that would do for a model with free dimensions."""
-    from glowviz.compiler.importer import inspect_model
+    from glowviz.app.work import fitting
+    from glowviz.compiler.shapes import shape_text
 
-    asked = [one for one in inspect_model(model).inputs if one.free]
-    return " ".join(f"--shape {one.name}={'x'.join(map(str, one.proposed or ()))}" for one in asked)
+    return " ".join(shape_text(name, shape) for name, shape in fitting(str(model), {}).items())
 
 
 def _warm(workshop: JobWorkshop) -> None:

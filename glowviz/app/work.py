@@ -1,11 +1,13 @@
 """What the app's jobs do in their child processes: look at a model, compile it into a recording, time it."""
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from glowviz.compiler import loading
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.problem import Problem
 from glowviz.compiler.rewrite import attempts_to
 from glowviz.jobs import report_place
 
@@ -15,16 +17,29 @@ EXPECTED_STEPS = 55  # passes of a usual run; only the progress bar depends on i
 
 
 def inspect(main: str, files: dict[str, str]) -> dict[str, Any]:
-    """Return the free dimensions of a model that somebody must give, and the full shapes that would do."""
+    """Return the free dimensions of a model that somebody must give, and full shapes that the model takes."""
     if main.endswith(".glow"):
         return {"asks": [], "inputs": []}
     from glowviz.compiler.importer import inspect_model
 
     facts = inspect_model(Path(main), _paths(files))
-    asks = [{"name": one.name, "input": one.input, "position": one.axis, "default": one.proposed} for one in facts.asks]
-    inputs = [{"name": one.name, "dims": list(one.dims or ()), "proposed": list(one.proposed or ()),
+    shapes = facts.shapes
+    if facts.asks:
+        with suppress(Problem):  # what cannot be read without numbers may be readable with them
+            shapes = fitting(main, files)
+    asks = [{"name": one.name, "input": one.input, "position": one.axis, "default": shapes[one.input][one.axis]}
+            for one in facts.asks]
+    inputs = [{"name": one.name, "dims": list(one.dims or ()), "proposed": list(shapes.get(one.name, one.dims or ())),
                "open": bool(one.free)} for one in facts.inputs]
     return {"asks": asks, "inputs": inputs}
+
+
+def fitting(main: str, files: dict[str, str]) -> dict[str, tuple[int, ...]]:
+    """Return a full shape for every input that the model leaves open, tried on the whole graph."""
+    from glowviz.compiler.importer import read_model
+    from glowviz.compiler.passes.bind_shapes import proposals
+
+    return proposals(read_model(Path(main), None, _paths(files)), {})
 
 
 def build(card: str) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import combinations, product
 
 from glowviz.compiler.problem import Problem, told
 from glowviz.compiler.types import Dim, Outside, Symbol, Type
@@ -14,6 +16,16 @@ LARGEST = 1 << 40
 """Bytes of one value from which on a shape is taken for nonsense (1 TiB)."""
 
 _NOT_BATCH = re.compile(r"(?i)(seq|len|time|step|height|width|frame|token|point|sample)")
+_STATE = re.compile(r"(?i)(^|[^a-z])(state|hidden|cell|memory)([^a-z]|$)|^[hc]n?_?[0-9]?$")
+"""Inputs carried from call to call: a dim of theirs that no other input has is a batch."""
+OTHERS: tuple[int, ...] = (512, 48, 256, 224, 64, 32, 576, 640, 1024, 320, 16, 4096, 16000, 8, 2, 1)
+"""Sizes that are tried where the usual one does not fit: of windows of sound, lines of text, pictures."""
+PATIENCE = 2.0
+"""CPU-seconds after which the search for sizes that fit takes what it has."""
+
+Shapes = dict[str, tuple[int, ...]]
+
+
 
 class ShapeProblem(Problem):
     """A shape that is missing, or that does not fit the model."""
@@ -35,7 +47,7 @@ class FreeDim:
 def free_dims(inputs: Mapping[str, Type]) -> tuple[FreeDim, ...]:
     """Every open dimension of every input, in order."""
     return tuple(
-        FreeDim(name, axis, dim.name, batch_like(axis, dim), _propose(type_.shape or (), axis, dim))
+        FreeDim(name, axis, dim.name, batch_like(axis, dim), _propose(name, type_.shape or (), axis, dim))
         for name, type_ in inputs.items()
         for axis, dim in enumerate(type_.shape or ())
         if isinstance(dim, Symbol)
@@ -49,8 +61,8 @@ def batch_like(axis: int, dim: Symbol) -> bool:
     return bool(re.match(r"(?i)^(batch|batch_?size|n|bs)$", dim.name))
 
 
-def _propose(shape: tuple[Dim, ...], axis: int, dim: Symbol) -> int:
-    if batch_like(axis, dim):
+def _propose(name: str, shape: tuple[Dim, ...], axis: int, dim: Symbol) -> int:
+    if batch_like(axis, dim) or _STATE.search(name):
         return 1
     side = axis >= 2 and len(shape) == 4 and shape[1] in (1, 3, 4)
     last = axis in (1, 2) and len(shape) == 4 and shape[3] in (1, 3, 4)
@@ -63,9 +75,9 @@ def shape_text(name: str, shape: Iterable[int]) -> str:
     return f"--shape {shlex.quote(name + '=' + 'x'.join(map(str, shape)))}"
 
 
-def proposed_shapes(inputs: Mapping[str, Type]) -> dict[str, tuple[int, ...]]:
-    """A full shape for every input with open dimensions; one name has one value everywhere."""
-    values: dict[str, int] = {}
+def proposed_shapes(inputs: Mapping[str, Type], others: Mapping[str, int] | None = None) -> Shapes:
+    """A full shape for every input with open dimensions; one name has one value everywhere, `others` by name."""
+    values = dict(others or {})
     for free in free_dims(inputs):
         values.setdefault(free.name, free.proposed)
     return {
@@ -75,13 +87,42 @@ def proposed_shapes(inputs: Mapping[str, Type]) -> dict[str, tuple[int, ...]]:
     }
 
 
+def fitting_shapes(inputs: Mapping[str, Type], misfits: Callable[[Shapes], int | None]) -> Shapes:
+    """The usual shapes where the model takes them, else those nearest to them that it takes.
+
+    `misfits` says how many branches of the model refuse these shapes, None where all of it does. One size is changed
+    before two are; where nothing fits, the usual shapes are returned.
+    """
+    best, fewest = proposed_shapes(inputs), None
+    until = time.process_time() + PATIENCE
+    for others in _other_sizes(inputs):
+        shapes = proposed_shapes(inputs, others)
+        found = misfits(shapes)
+        if found is not None and (fewest is None or found < fewest):
+            best, fewest = shapes, found
+        if fewest == 0 or time.process_time() > until:
+            break
+    return best
+
+
+def _other_sizes(inputs: Mapping[str, Type]) -> Iterator[dict[str, int]]:
+    """Sizes by name of the dimensions that differ from what is usual; the first time none does."""
+    asked = list(dict.fromkeys(free.name for free in free_dims(inputs) if not free.batch_like))
+    yield {}
+    for number in (1, 2):
+        for names in combinations(asked, number):
+            yield from (dict(zip(names, sizes, strict=True)) for sizes in product(OTHERS, repeat=number))
+
+
 def bind(
-    inputs: Mapping[str, Type], shapes: Mapping[str, Iterable[int]], *, partly: bool = False
+    inputs: Mapping[str, Type], shapes: Mapping[str, Iterable[int]], *, partly: bool = False,
+    propose: Callable[[Mapping[str, Type]], Shapes] = proposed_shapes,
 ) -> tuple[dict[str, Type], dict[str, int]]:
     """The inputs with bound shapes, and what each dimension name stands for.
 
     A given shape may also replace a fixed one of the same rank. Batch-like dimensions default to 1. With
-    `partly`, dimensions that nobody bound stay open; otherwise they are a ShapeProblem that lists them all.
+    `partly`, dimensions that nobody bound stay open; otherwise they are a ShapeProblem that lists them all, with
+    the shapes that `propose` gives for such inputs.
     """
     values: dict[str, int] = {}
     given = {name: _given(inputs, name, tuple(shape), values) for name, shape in shapes.items()}
@@ -92,7 +133,7 @@ def bind(
                 values.setdefault(free.name, 1)
     bound = {name: substitute(type_, values) for name, type_ in bound.items()}
     if not partly:
-        _refuse_open(inputs, bound)
+        _refuse_open(bound, propose)
     return bound, values
 
 
@@ -126,7 +167,7 @@ def _given(
     return shape
 
 
-def _refuse_open(inputs: Mapping[str, Type], bound: Mapping[str, Type]) -> None:
+def _refuse_open(bound: Mapping[str, Type], propose: Callable[[Mapping[str, Type]], Shapes]) -> None:
     unranked = [name for name, type_ in bound.items() if type_.shape is None and not isinstance(type_, Outside)]
     if unranked:
         raise ShapeProblem(
@@ -137,7 +178,7 @@ def _refuse_open(inputs: Mapping[str, Type], bound: Mapping[str, Type]) -> None:
     if not open_:
         return
     names = "; ".join(f"input {told(f.input)} axis {f.axis} ({told(f.name)})" for f in open_)
-    proposals = proposed_shapes({**inputs, **{n: t for n, t in bound.items() if not t.static}})
+    proposals = propose(bound)
     wanted = dict.fromkeys(f.input for f in open_)
     text = " ".join(shape_text(name, proposals[name]) for name in wanted)
     plural = "dimensions are" if len(open_) > 1 else "dimension is"

@@ -87,7 +87,15 @@ class Recurrent(Op, abstract=True):
         hidden = r.dims[2]
         whole = (batch, steps, self.directions, hidden) if self.layout else (steps, self.directions, batch, hidden)
         last = (batch, self.directions, hidden) if self.layout else (self.directions, batch, hidden)
+        self._check_states(last, rest[2:4])
         return (Type(x.elem, whole), *(Type(x.elem, last) for _ in self.outputs[1:]))
+
+    @staticmethod
+    def _check_states(wanted: tuple[int, ...], states: Sequence[Type | None]) -> None:
+        known = (state for state in states if state is not None and state.static)
+        found = next((state for state in known if state.dims != wanted), None)
+        if found is not None:
+            raise TypeProblem(f"the first state must be {list(wanted)}, as x says, got {found}")
 
     def _check(self, x: Type, w: Type, r: Type, b: Type | None) -> None:
         if self.direction not in DIRECTIONS:

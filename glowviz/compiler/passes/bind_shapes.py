@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
 from glowviz.compiler.graph import Constant, Graph, Node, Region, constant
 from glowviz.compiler.ops import AveragePool, Conv, ConvTranspose, MaxPool, Opaque, Transpose
 from glowviz.compiler.ops.base import Op
-from glowviz.compiler.ops.bodies import Controlled, holds_opaque, settle
+from glowviz.compiler.ops.bodies import Controlled, holds_opaque, nodes_inside, settle
+from glowviz.compiler.ops.branches import Unfit
 from glowviz.compiler.ops.conv import Spread
 from glowviz.compiler.ops.inference import Known, result_types
 from glowviz.compiler.ops.pool import Pool
+from glowviz.compiler.problem import Problem
+from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.rewrite import Change, graph_pass, log
 from glowviz.compiler.rewrite.facts import named
-from glowviz.compiler.shapes import ShapeProblem, bind, refuse_absurd, substitute
+from glowviz.compiler.shapes import ShapeProblem, bind, fitting_shapes, refuse_absurd, substitute
 from glowviz.compiler.types import Type, TypeProblem
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -29,7 +33,7 @@ def bind_shapes(graph: Graph, *, shapes: Shapes | None = None) -> Graph:
     ShapeProblem that says what to give. Nodes behind an Opaque keep what is not known of them. Bodies of If, Loop
     and Scan get their operands' types; what they take from outside and is known becomes a constant in them.
     """
-    inputs, values = bind(graph.inputs, shapes or {})
+    inputs, values = bind(graph.inputs, shapes or {}, propose=partial(proposals, graph, shapes or {}))
     for name, type_ in inputs.items():
         if type_ != graph.inputs[name]:
             reason = f"%{name} is {type_}, {_why(graph.inputs[name], values)}"
@@ -40,6 +44,22 @@ def bind_shapes(graph: Graph, *, shapes: Shapes | None = None) -> Graph:
     if flow.unchanged:
         return graph
     return graph.evolve(inputs=inputs, nodes=nodes)
+
+
+def proposals(graph: Graph, given: Shapes, inputs: Mapping[str, Type] | None = None) -> dict[str, tuple[int, ...]]:
+    """Full shapes, for the inputs that `given` leaves open, which the whole graph takes: every node is typed with them.
+
+    `inputs` are their types with what is known by then.
+    """
+    def misfits(shapes: Shapes) -> int | None:
+        try:
+            with logging_to(PassLog()):
+                bound = bind_shapes.function(graph, shapes={**given, **shapes})
+        except (Problem, TypeProblem):
+            return None
+        return sum(isinstance(node.op, Unfit) for node in nodes_inside(bound))
+
+    return fitting_shapes(inputs or graph.inputs, misfits)
 
 
 def _why(before: Type, values: Mapping[str, int]) -> str:
