@@ -18,7 +18,13 @@ def multiply(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     if a.dtype.itemsize < 4 and not np.issubdtype(a.dtype, np.integer):
         return (a.astype(np.float32) @ b.astype(np.float32)).astype(a.dtype)
     with np.errstate(all="ignore"):
-        return np.asarray(a @ b)
+        return np.asarray(_written_out(a) @ _written_out(b))
+
+
+def _written_out(matrix: np.ndarray) -> np.ndarray:
+    """The matrix with every element in memory: numpy sums one whose elements share memory in another order."""
+    shared = any(step == 0 and size > 1 for step, size in zip(matrix.strides[-2:], matrix.shape[-2:], strict=True))
+    return np.ascontiguousarray(matrix) if shared else matrix
 
 
 def _same_elem(a: Type, b: Type) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from glowviz.compiler.graph import Region
 from glowviz.compiler.ops import (
+    LSTM,
     AveragePool,
     Cast,
     Clip,
@@ -25,6 +26,7 @@ from glowviz.compiler.ops import (
     Split,
     TopK,
 )
+from glowviz.compiler.ops.linear import multiply
 from glowviz.compiler.types import Symbol, Type, TypeProblem, channel_blocked
 
 
@@ -136,3 +138,24 @@ def test_dropout_lets_everything_through() -> None:
 
 def test_an_empty_body_returns_nothing() -> None:
     assert Fused((), Region()).reference(()) == ()
+
+
+def test_products_do_not_depend_on_how_equal_numbers_are_stored() -> None:
+    """A weight of one number takes one number of memory; numpy sums such a matrix in another order."""
+    x = np.random.default_rng(0).normal(size=(1, 1024, 1, 1)).astype(np.float32)
+    shared = np.broadcast_to(np.float32(0.013), (100, 1024, 1, 1))
+    conv = Conv("x", "w")
+    np.testing.assert_array_equal(conv.reference(x, shared, None), conv.reference(x, shared.copy(), None))
+    a, b = x.reshape(1, 1024), shared.reshape(100, 1024).T
+    np.testing.assert_array_equal(multiply(a, b), multiply(a, b.copy("K")))
+
+
+@pytest.mark.parametrize("layout", [0, 1])
+def test_a_first_state_is_of_the_batch(layout: int) -> None:
+    x = Type("f32", (5, 2, 3) if not layout else (2, 5, 3))
+    w, r = Type("f32", (1, 16, 3)), Type("f32", (1, 16, 4))
+    fits, other = ((1, 2, 4), (1, 7, 4)) if not layout else ((2, 1, 4), (7, 1, 4))
+    lstm = LSTM("x", "w", "r", initial_h="h", hidden_size=4, layout=layout)
+    assert len(lstm.infer(x, w, r, None, None, Type("f32", fits))) == 3
+    with pytest.raises(TypeProblem, match="first state must be"):
+        lstm.infer(x, w, r, None, None, Type("f32", other))
