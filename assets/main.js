@@ -54,6 +54,7 @@ window.glowviz = {
   stepPass,
   graph: {
     nodes: () => (graph ? graph.nodes() : []),
+    edges: () => (graph ? graph.edges() : []),
     select: (id) => graph.select(id),
     stats: () => graph.stats.report(graph.scene ? graph.scene.count : 0),
     reset: () => graph.stats.reset(),

@@ -1,6 +1,7 @@
 // Payloads that came with the file: answers for api.js, unpacked once, where there is no server.
 
 import { find } from "./find.js";
+import { refold } from "./refold.js";
 
 const holder = document.getElementById("glowviz-payloads");
 const payloads = holder ? await unpacked(holder.textContent) : null;
@@ -38,13 +39,14 @@ function about(route, name) {
   return told(`${route}?name=${name}`) || told(`${route}?name=${(name || "").replace(/^(input|output):/, "")}`);
 }
 
-// The page has each state folded, with all blocks unfolded, with what is hidden, and with nothing folded.
+// The page has each state with all blocks folded and with all unfolded; what lies between is made from the latter.
 function picture(route, options) {
-  const base = options.get("base"), at = Number(route.split("/").pop());
+  const base = options.get("base"), at = Number(route.split("/").pop()), fold = options.get("fold") || "blocks";
   if (base !== null && Number(base) !== at - 1) return null;
-  if (options.get("fold") === "none") return told(`${route}?fold=none`);
-  if (options.get("constants")) return told(`${route}?constants=1`);
-  return (options.get("open") && told(`${route}?open=all`)) || told(`${route}?fold=blocks`);
+  const opened = JSON.parse(options.get("open") || "[]");
+  const seen = (more) => told(`${route}?fold=${fold}${more}${options.get("constants") ? "&constants=1" : ""}`);
+  const all = opened.length ? seen("&open=all") : null;
+  return all ? refold(all, opened) : seen("");
 }
 
 // The newest text that is not newer than the state; else the oldest there is.

@@ -379,4 +379,11 @@ export class GraphView {
       x: place.left + (s.x[box] - x) * k, y: place.top + (s.y[box] - y) * k, w: s.w[box] * k, h: s.h[box] * k,
     }));
   }
+
+  // Every edge as [name, name] of the boxes that it joins.
+  edges() {
+    if (!this.scene) return [];
+    const { name, edges } = this.scene;
+    return [...edges.from].map((box, edge) => [name[box], name[edges.to[edge]]]);
+  }
 }

@@ -7,6 +7,7 @@ import { permalink, state, subscribe, update } from "../core/state.js";
 import { isDark, toggleTheme } from "../core/theme.js";
 import { openCharts } from "./charts.js";
 import { openOverlay } from "./overlays.js";
+import { save } from "./saving.js";
 
 export function mountBar(element) {
   const draw = () => {
@@ -25,7 +26,7 @@ export function mountBar(element) {
       el("button.bare", { type: "button", "aria-label": isDark() ? "Light theme" : "Dark theme", title: "Light or dark (l)", onclick: toggleTheme }, icon(isDark() ? "sun" : "moon", 16)),
       el("button.bare", { type: "button", "aria-label": "Keys and help", title: "Keys (?)", onclick: () => openOverlay("help") }, icon("help", 16)),
       exported ? null : el("button.bare", { type: "button", "aria-label": "Write a graph", title: "Write a graph and watch passes (e)", onclick: () => openOverlay("editor") }, icon("edit", 16)),
-      open && !exported ? button("Save page", savePage, { glyph: "file", kind: "small", title: "This run as one HTML file, opened at this view" }) : null,
+      open && !exported ? button("Save page", () => save("page"), { glyph: "file", kind: "small", title: "This run as one HTML file, opened at this view" }) : null,
       open && !exported ? share() : null);
   };
   const stops = [onSession(draw), subscribe(["recording", "theme"], draw)];
@@ -36,11 +37,6 @@ function mark() {
   const sign = icon("norm", 18);
   sign.classList.add("brand-mark");
   return sign;
-}
-
-export function savePage() {
-  const view = permalink().split("?")[1] || "";
-  location.assign(`/api/r/${state().recording}/page.html?view=${encodeURIComponent("?" + view)}`);
 }
 
 // The canvas as it is on screen, in its theme and at the screen's resolution.

@@ -6,10 +6,11 @@ import { goTo, session } from "../core/session.js";
 import { exported } from "../core/inlined.js";
 import { state, update } from "../core/state.js";
 import { MODES } from "../graph/colour.js";
-import { savePage, savePicture } from "./bar.js";
+import { savePicture } from "./bar.js";
 import { chooser } from "./chooser.js";
 import { DOCK_TABS } from "./dock.js";
 import { openOverlay } from "./overlays.js";
+import { save } from "./saving.js";
 
 export function paletteOverlay(body, { close, query: typed = "" }) {
   const all = commands();
@@ -31,10 +32,11 @@ export function paletteOverlay(body, { close, query: typed = "" }) {
 
 function saves() {
   const { recording, at } = state();
-  const save = (what, label) => ({ group: "Save", label, run: () => { location.assign(`/api/r/${recording}/${what}`); } });
+  const file = (what, label) => ({ group: "Save", label, run: () => { location.assign(`/api/r/${recording}/${what}`); } });
   const picture = { group: "Save", label: "What the canvas shows as PNG", run: savePicture };
   if (exported) return [picture];
-  return [picture, save("trace.json", "Times as a Chrome trace, for Perfetto"), save("recording.json", "All answers as JSON"), { group: "Save", label: "This run as one HTML page", run: savePage }, save(`picture/${at}`, "This picture as SVG"), save("recording.glowrec", "The recording")];
+  return [picture, file("trace.json", "Times as a Chrome trace, for Perfetto"), { group: "Save", label: "All answers as JSON", run: () => save("answers") },
+    { group: "Save", label: "This run as one HTML page", run: () => save("page") }, file(`picture/${at}`, "This picture as SVG"), file("recording.glowrec", "The recording")];
 }
 
 function commands() {

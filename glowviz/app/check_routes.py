@@ -1,4 +1,4 @@
-"""Routes of what needs a recording's model again: cut-outs with their weights, and the search for a wrong rewrite."""
+"""Routes of long work on a recording: cut-outs with their weights, the search for a wrong rewrite, saved pages."""
 
 import mimetypes
 
@@ -7,9 +7,11 @@ from flask import Blueprint, Response, request
 from glowviz.app.answers import answer
 from glowviz.app.asked import asked_body, check_snapshot
 from glowviz.app.problem import Problem
+from glowviz.app.saving import FUNCTIONS
 from glowviz.app.services import Services
 from glowviz.app.store import checked
 
+LONGEST_VIEW = 4000
 TOLERANCE = 2e-5  # of max |value|: what f32 arithmetic in another order may change over a whole network
 
 
@@ -37,6 +39,15 @@ def register(api: Blueprint, services: Services) -> None:
         if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
             raise Problem(f"A tolerance of {tolerance} says nothing.", "Bisect", "a number from 0 to 1, of max |value|")
         return answer({"check": workshop.bisect(checked(identifier), float(tolerance))}, status=202)
+
+    @api.post("/r/<identifier>/save")
+    def save(identifier: str) -> Response:
+        body = asked_body()
+        kind, view = body.get("kind"), str(body.get("view", ""))
+        if kind not in FUNCTIONS:
+            raise Problem(f"A run is not saved as {kind!r}.", "Save", " or ".join(FUNCTIONS))
+        services.open_reader(checked(identifier))  # says so where there is none
+        return answer({"check": workshop.save(identifier, kind, view[:LONGEST_VIEW])}, status=202)
 
     @api.get("/checks/<int:number>")
     def check(number: int) -> Response:

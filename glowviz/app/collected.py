@@ -4,7 +4,7 @@ import base64
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import NamedTuple
 
 import orjson
 
@@ -18,6 +18,9 @@ HERE = f"/api/r/{IDENTIFIER}"
 BUDGET = 24 << 20  # bytes of payloads; what is asked for least is left out first
 MOST_LIVES = 3000
 DEEPEST = 4  # levels of blocks in blocks that are unfolded
+VARIANTS = 9  # ways of looking at a state beside the first: folding, unfolded or not, constants or not
+Pictures = Iterator[tuple[str, Payload]]
+Progress = Callable[[float, str], None]
 SAME = "same"  # a payload that another address has already, but for the state's number
 
 
@@ -26,20 +29,44 @@ def packed(payloads: Payload) -> str:
     return base64.b64encode(zlib.compress(orjson.dumps(payloads, option=OPTIONS), 9)).decode()
 
 
-def collect(reader: RecordingReader) -> Payload:
+def collect(reader: RecordingReader, progress: Progress = lambda done, what: None) -> Payload:
     """Return address → payload, in the addresses that the modules ask for; {same: address} where one says it already.
 
     States between two changes share pictures and texts; life cards, refusals and values are told once, as at the end.
+    Where there is no room for all, each kind of answer leaves some to those that are asked for less.
     """
-    room = _Room()
+    room, done = _Room(), 0.0
     for what, payload in _basics(reader):
         room.add(what, payload)
-    for wave in (_states(reader), _lives(reader, room), _texts(reader), _unfolded(reader), _refusals(reader, room),
-                 _code(reader, room)):
-        for what, payload in wave:
-            if not room.add(what, payload):
-                return room.found
+    for wave in _waves(reader, room):
+        least = room.left * (1 - wave.room)
+        for count, (address, payload) in enumerate(wave.payloads):
+            progress(done + wave.work * min(1, count / wave.expected), f"Saving: {wave.what}")
+            if not room.add(address, payload) or room.left < least:
+                break
+        done += wave.work
     return room.found
+
+
+class _Wave(NamedTuple):
+    """One kind of answer: its shares of all work and of the room that is left, and about how many there are."""
+
+    what: str
+    work: float
+    room: float
+    expected: int
+    payloads: Pictures
+
+
+def _waves(reader: RecordingReader, room: "_Room") -> Iterator[_Wave]:
+    """Yield what is asked for most first."""
+    states, names = reader.snapshots(), MOST_LIVES
+    yield _Wave("states", 0.1, 1.0, 3 * states, _states(reader))
+    yield _Wave("life cards", 0.08, 0.7, names, _lives(reader, room))
+    yield _Wave("texts", 0.07, 0.7, 2 * states, _texts(reader))
+    yield _Wave("unfolded blocks", 0.6, 0.6, VARIANTS * states, _unfolded(reader))
+    yield _Wave("refusals and values", 0.1, 0.7, 2 * names, _refusals(reader, room))
+    yield _Wave("machine code", 0.05, 1.0, 100, _code(reader, room))
 
 
 class _Room:
@@ -73,7 +100,7 @@ def _basics(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
 
 
 def _states(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
-    yield from _scenes(reader, "fold=blocks")
+    yield from _scenes(reader, "blocks")
     for at in range(reader.snapshots()):
         yield f"numbers/{at}", reader.numbers(at)
         if at:
@@ -99,27 +126,50 @@ def _texts(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
             yield f"memory/{at}", reader.memory(at)
 
 
-def _scenes(reader: RecordingReader, options: str, **asked: Any) -> Iterator[tuple[str, Payload]]:
+def _scenes(reader: RecordingReader, fold: str, opened: tuple[str, ...] = (), constants: bool = False) -> Pictures:
     """Yield one picture per state; two states in a row that no pass changed look the same, and are drawn once."""
     changed, before = set(changed_states(reader)), None
+    options = f"fold={fold}{'&open=all' if opened else ''}{'&constants=1' if constants else ''}"
     for at in range(reader.snapshots()):
         base = at - 1 if at else None
         if before is None or at in changed or at - 1 in changed:
-            before = reader.scene(SceneRequest(at, base, **asked))
+            before = reader.scene(SceneRequest(at, base, fold, opened, constants))
         yield f"scene/{at}?{options}", before | {"snapshot": at, "base": base}
 
 
-def _unfolded(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
-    """Yield every state with all blocks unfolded, with what is beside the data path, and with nothing folded."""
-    names: dict[str, None] = {}
-    for _ in range(DEEPEST):
-        seen = reader.scene(SceneRequest(0, opened=tuple(names)))
-        names |= dict.fromkeys(seen["boxes"]["name"][int(at)] for at in seen["members"])
-    if names:
-        yield from _scenes(reader, "open=all", opened=tuple(names))
-    yield from _scenes(reader, "constants=1", constants=True)
+def _unfolded(reader: RecordingReader) -> Pictures:
+    """Yield every state in each other way to look at it. Blocks are all unfolded: from that picture the page makes
+    those in which some are (assets/core/refold.js)."""
+    for fold in ("blocks", "scopes"):
+        opened = openable(reader, fold)
+        if fold != "blocks":
+            yield from _scenes(reader, fold)
+        if opened:
+            yield from _scenes(reader, fold, opened)
+        yield from _scenes(reader, fold, (), constants=True)
+        if opened:
+            yield from _scenes(reader, fold, opened, constants=True)
     if not reader.is_large(SceneRequest(0, fold="none")):
-        yield from _scenes(reader, "fold=none", fold="none")
+        yield from _scenes(reader, "none")
+        yield from _scenes(reader, "none", constants=True)
+
+
+def openable(reader: RecordingReader, fold: str) -> tuple[str, ...]:
+    """Return the blocks that can be unfolded in the page, from the outermost inwards, as far as pictures stay small."""
+    names: tuple[str, ...] = ()
+    for _ in range(DEEPEST):
+        seen = reader.scene(SceneRequest(0, None, fold, names))
+        found = [seen["boxes"]["name"][int(at)] for at in seen["members"]]
+        for most in (len(found), len(found) // 2, len(found) // 8):
+            more = tuple(found[:most])
+            if not reader.is_large(SceneRequest(0, None, fold, names + more)):
+                break
+        else:
+            return names
+        if not more:
+            return names
+        names += more
+    return names
 
 
 def _lives(reader: RecordingReader, room: _Room) -> Iterator[tuple[str, Payload]]:

@@ -7,14 +7,16 @@ from pathlib import Path
 
 import glowviz
 from glowviz.app import theme
-from glowviz.app.collected import collect, packed
+from glowviz.app.collected import Progress, collect, packed
 from glowviz.app.recordings import JobProgress, RecordingReader
 from glowviz.compiler.recording.reader import Recording
 
 IMPORT = re.compile(r'(\bfrom\s+|\bimport\s*\(?\s*)"(\.{1,2}/[^"]+)"')
 
 
-def one_page(recording: Recording, title: str = "", view: str = "") -> str:
+def one_page(
+    recording: Recording, title: str = "", view: str = "", progress: Progress = lambda done, what: None
+) -> str:
     """Return the page: every state's picture and ledger, life cards, texts, memory, and as much code as fits.
 
     It opens in `view`, the fields of a permalink ("?at=3&selected=n8").
@@ -26,7 +28,7 @@ def one_page(recording: Recording, title: str = "", view: str = "") -> str:
     assets = assets_folder()
     return PAGE.format(
         title=_escaped(name), version=glowviz.__version__, css=theme.css() + style(assets),
-        marks=json.dumps(theme.marks()), payloads=packed(collect(reader)),
+        marks=json.dumps(theme.marks()), payloads=packed(collect(reader, progress)),
         view=_escaped(view).replace('"', "&quot;"), imports=json.dumps({"imports": modules(assets)}),
     )
 

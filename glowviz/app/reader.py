@@ -104,16 +104,8 @@ class Reader(Protocol):
         """Return this run beside another one of the same model."""
         ...
 
-    def page(self, view: str = "") -> str:
-        """Return the whole run as one HTML file that opens in `view`, the fields of a permalink."""
-        ...
-
     def trace(self) -> Payload:
         """Return passes and kernels as Chrome's trace events."""
-        ...
-
-    def answers(self) -> Payload:
-        """Return address → answer: all that a page without a server needs."""
         ...
 
     def picture(self, snapshot: int) -> str:

@@ -187,18 +187,8 @@ class RecordingReader:
             raise Problem("This run cannot be compared with that one.", expected="two recordings")
         return compare.compare(self.recording, other.recording)
 
-    def page(self, view: str = "") -> str:
-        from glowviz.app.export import one_page  # it is made of a reader's answers, so it knows this module
-
-        return one_page(self.recording, self.notes.get("title", ""), view)
-
     def trace(self) -> Payload:
         return trace.trace(self.recording)
-
-    def answers(self) -> Payload:
-        from glowviz.app.collected import collect  # as above
-
-        return collect(self)
 
     def picture(self, snapshot: int) -> str:
         return svg(self.recording, min(snapshot, self.recording.last("graph") or 0))

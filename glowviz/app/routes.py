@@ -9,7 +9,7 @@ from flask import Blueprint, Response, request
 
 import glowviz
 from glowviz.app import check_routes, scene_routes
-from glowviz.app.answers import OPTIONS, answer, answer_text, refusal
+from glowviz.app.answers import answer, answer_text, refusal
 from glowviz.app.asked import asked_body, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
 from glowviz.app.kept_answers import KeptAnswers
@@ -17,10 +17,8 @@ from glowviz.app.lessons import lesson, lessons
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader
 from glowviz.app.services import Services, Workshop
-from glowviz.app.store import checked
+from glowviz.app.store import checked, last_used
 from glowviz.compiler.problem import Problem as CompilerProblem
-
-LONGEST_VIEW = 4000
 
 
 def blueprint(services: Services) -> Blueprint:
@@ -92,18 +90,9 @@ def _save_routes(api: Blueprint, reader: Callable[[str], Reader]) -> None:
     def saved(body: str | bytes, kind: str, name: str) -> Response:
         return Response(body, mimetype=kind, headers={"Content-Disposition": f"attachment; filename={name}"})
 
-    @api.get("/r/<identifier>/page.html")
-    def page(identifier: str) -> Response:
-        view = request.args.get("view", "")[:LONGEST_VIEW]
-        return saved(reader(identifier).page(view), "text/html", "glowviz.html")
-
     @api.get("/r/<identifier>/trace.json")
     def trace(identifier: str) -> Response:
         return saved(orjson.dumps(reader(identifier).trace()), "application/json", "trace.json")
-
-    @api.get("/r/<identifier>/recording.json")
-    def answers(identifier: str) -> Response:
-        return saved(orjson.dumps(reader(identifier).answers(), option=OPTIONS), "application/json", "recording.json")
 
     @api.get("/r/<identifier>/compare")
     def compare(identifier: str) -> Response:
@@ -154,7 +143,7 @@ def _work_routes(api: Blueprint, services: Services) -> None:
         for name, path in services.store.recordings()[:20]:
             notes = services.store.notes(name)
             shown = {"title": notes.get("title", ""), "bound": notes.get("bound", "")}
-            rows.append({"id": name, "used": path.stat().st_mtime, **shown})
+            rows.append({"id": name, "used": last_used(path), **shown})
         return answer({"recordings": rows})
 
     @api.post("/compile")

@@ -44,8 +44,12 @@ class Workshop(Protocol):
         """Start the search for the first wrong pass; returns its number."""
         ...
 
+    def save(self, identifier: str, kind: str, view: str) -> int:
+        """Start writing a recording as one file, kind "page" or "answers"; returns the number of the check."""
+        ...
+
     def check(self, number: int) -> Payload:
-        """Return how far a search is, with its answer."""
+        """Return how far a search or saving is, with its answer."""
         ...
 
     def check_file(self, number: int, name: str) -> Path:

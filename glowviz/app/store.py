@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,7 +58,7 @@ class Store:
     def recordings(self) -> list[tuple[str, Path]]:
         """Return (id, path) of every recording, the last used one first."""
         found = (self.folder / "recordings").glob("*.glowrec")
-        by_use = sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)
+        by_use = sorted(found, key=last_used, reverse=True)
         return [(path.stem, path) for path in by_use if IDENTIFIER.fullmatch(path.stem)]
 
     def adopt(self, path: Path) -> str:
@@ -177,7 +178,7 @@ class Store:
     # -- housekeeping ----------------------------------------------------------------------------
     def evict(self, keep: frozenset[str] = frozenset()) -> list[str]:
         """Delete the least recently used recordings and models until the folder is within its limit."""
-        entries = sorted(self._entries(), key=lambda entry: entry[1].stat().st_mtime)
+        entries = sorted(self._entries(), key=lambda entry: last_used(entry[1]))
         total = sum(size for _, _, size in entries)
         gone = []
         for identifier, path, size in entries:
@@ -195,10 +196,16 @@ class Store:
                 yield path.stem, path, sum(file.stat().st_size for file in files if file.is_file())
 
     def touch(self, identifier: str) -> None:
-        """Mark a recording as used now."""
+        """Mark a recording as used now; its time of writing stays, for jobs know a file by it."""
         path = self.recording_path(identifier)
         if path.exists():
-            os.utime(path)
+            os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def last_used(path: Path) -> float:
+    """Return when a file or folder of the store was last used, in seconds since 1970."""
+    found = path.stat()
+    return max(found.st_atime, found.st_mtime)
 
 
 def checked(identifier: str) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import glowviz
+from glowviz.app import saving
 from glowviz.app.lessons import Lesson, lesson
 from glowviz.app.order import moved, order_of, order_option, order_text, read_order
 from glowviz.app.pictures import pictures
@@ -173,28 +174,37 @@ class JobWorkshop:
         asked = self._source(identifier) | {"tolerance": tolerance}
         return self.pool.submit("glowviz.app.again:bisect", asked, self.limits).id
 
+    def save(self, identifier: str, kind: str, view: str) -> int:
+        """Start writing recording `identifier` as a `kind` of FUNCTIONS, a page opens in `view`; returns its number."""
+        if self.progress(identifier).state == "running":
+            raise Problem("This run is still being written.", "Save", "a finished run", "Wait until it is timed.", 409)
+        asked = {"recording": file_argument(self.store.recording_path(identifier)),
+                 "title": self.store.notes(identifier).get("title", "")}
+        asked |= {"view": view} if kind == "page" else {}
+        return self.pool.submit(saving.FUNCTIONS[kind], asked, saving.LIMITS).id
+
     def check(self, number: int) -> Payload:
-        """Return how far search `number` is, and its answer once there is one."""
+        """Return how far search or saving `number` is, and its answer once there is one."""
         row = self._check(number).row()
         answer = self._check(number).result(0) if row.state is State.DONE else None
         return {"state": WORDS.get(row.state, "failed"), "stage": row.message, "done": round(row.fraction * 100),
                 "answer": answer, "problem": _told(row.problem)}
 
     def check_file(self, number: int, name: str) -> Path:
-        """Return a file that search `number` left behind."""
+        """Return a file that search or saving `number` left behind."""
         answer = self.check(number)["answer"] or {}
         if name not in answer.get("files", ()):
             raise Problem(f"This search left no file {name}.", "Bisect", ", ".join(answer.get("files", ())), status=404)
         return self._check(number).output_path(name)
 
     def cancel_check(self, number: int) -> None:
-        """Stop search `number`."""
+        """Stop search or saving `number`."""
         self._check(number).cancel()
 
     def _check(self, number: int) -> Job:
         try:
             job = self.pool.job(number)
-            if job.row().function.startswith("glowviz.app.again:"):
+            if job.row().function.startswith(("glowviz.app.again:", "glowviz.app.saving:")):
                 return job
         except KeyError:
             pass

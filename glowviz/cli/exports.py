@@ -71,10 +71,11 @@ def _export_json(recording: Any, path: Path, snapshot: int, weights: bool) -> No
     """Chrome's trace format where the name says trace, else every answer of docs/payloads.md by its address."""
     if not path.name.endswith("trace.json"):
         from glowviz.app.answers import OPTIONS
+        from glowviz.app.collected import collect
         from glowviz.app.recordings import JobProgress, RecordingReader
 
         reader = RecordingReader(Path(recording.path), {}, lambda: JobProgress("done"))
-        path.write_bytes(orjson.dumps(reader.answers(), option=OPTIONS))
+        path.write_bytes(orjson.dumps(collect(reader), option=OPTIONS))
         return
     from glowviz.app.views.trace import trace
 

@@ -244,14 +244,8 @@ class FakeReader:
         step = {"name": "fold_batchnorm", "snapshot": 3, "before": "53 of 53", "after": "off"}
         return {"titles": ["all passes", "without fold_batchnorm"], "ready": True, "rows": [row], "passes": [step]}
 
-    def page(self, view: str = "") -> str:
-        return "<!DOCTYPE html>"
-
     def trace(self) -> Payload:
         return {"traceEvents": []}
-
-    def answers(self) -> Payload:
-        return {}
 
     def picture(self, snapshot: int) -> str:
         return "<svg/>"
