@@ -20,19 +20,31 @@ from glowviz.compiler.ops.memory import FillHalo
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.writer import Recorder
+from glowviz.compiler.target import Target
 
 PACKAGES = ("glowviz", "numpy", "onnx", "llvmlite")
 
 
-def refuse_unknown(precision: str, calibration: Any) -> None:
+def refuse_unknown(precision: str, calibration: Any, known: Iterable[str] = ("f32",)) -> None:
     """Precisions that this version cannot compile are refused, never ignored."""
-    if precision != "f32" or calibration is not None:
-        raise Problem(f"precision {precision!r} is not offered yet", "compile(precision=…, calibration=…)",
-                      "precision 'f32' and no calibration", "Leave both options away.")
+    names = " or ".join(map(repr, known))
+    if precision not in known or calibration is not None:
+        what = f"precision {precision!r}" if calibration is None else "calibration"
+        raise Problem(f"{what} is not offered yet", "compile(precision=…, calibration=…)",
+                      f"precision {names} and no calibration", "Leave both options away for f32.")
+
+
+def refuse_unfit(precision: str, target: Target) -> None:
+    """bf16 is refused where it would be emulated, more slowly than f32; the interpreter defines it."""
+    if precision == "bf16" and not target.has_bf16 and target.name != "interpreter":
+        raise Problem(f"precision 'bf16' needs the instruction vdpbf16ps, which target {target.name!r} does not have",
+                      "compile(precision=…)", "target 'cpu' on a processor with avx512_bf16, or 'interpreter'",
+                      "Compile with precision='f32', which every target has.")
 
 
 def describe_run(
-    source: Any, backend: Backend, threads: int, disable: Iterable[str], options: Mapping[str, Any] | None
+    source: Any, backend: Backend, threads: int, disable: Iterable[str], options: Mapping[str, Any] | None,
+    precision: str = "f32",
 ) -> dict[str, Any]:
     """Model, target, switches and versions, as JSON data."""
     path = os.fspath(source) if isinstance(source, (str, os.PathLike)) else None
@@ -45,7 +57,7 @@ def describe_run(
         "cpu": backend.target.cpu,
         "target_facts": {"peak_gflops": backend.target.peak_gflops},
         "threads": threads,
-        "precision": "f32",
+        "precision": precision,
         "disabled": sorted(disable),
         "options": {k: dict(v) for k, v in (options or {}).items()},
         "versions": {p: importlib.metadata.version(p) for p in PACKAGES} | {"python": platform.python_version()},

@@ -180,6 +180,7 @@ from glowviz.compiler.ops.transcendental import (
     Tanh,
 )
 from glowviz.compiler.ops.trees import Trees
+from glowviz.compiler.ops.wide import WideConv, WideGemm, WideMatMul
 
 __all__ = [
     "DFT",
@@ -381,6 +382,9 @@ __all__ = [
     "Unsqueeze",
     "Value",
     "Where",
+    "WideConv",
+    "WideGemm",
+    "WideMatMul",
     "Work",
     "Xor",
     "case",

@@ -12,6 +12,8 @@ from glowviz.compiler.target import Target
 KEEPS = frozenset({"Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "GlobalMaxPool", "MatMul"})
 FUSES = frozenset({"AveragePool", "Conv", "ConvTranspose", "Gemm", "GlobalAveragePool", "MatMul", "MaxPool"})
 BLOCKED = ("AveragePool", "ChannelShuffle", "Conv", "GlobalAveragePool", "GlobalMaxPool", "MaxPool")
+WIDE = frozenset({"WideConv", "WideGemm", "WideMatMul"})
+"""Products of bf16 pairs: an instruction of machines with AVX512-BF16."""
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 
@@ -50,6 +52,7 @@ def host_target() -> Target:
         return replace(aarch64(), name="host", triple=triple, cpu=cpu, **cache_sizes())
     level = avx512() if features.get("avx512vl") and features.get("avx512dq") else None
     level = level or (avx2() if features.get("avx2") and features.get("fma") else baseline())
+    has_bf16 = bool(level.vector_width == 16 and features.get("avx512bf16"))
     return replace(
         level,
         name="host",
@@ -57,7 +60,9 @@ def host_target() -> Target:
         features=features.flatten(),
         has_round=bool(features.get("sse4.1")),
         has_vnni=bool(features.get("avx512vnni")),
-        has_bf16=bool(features.get("avx512bf16")),
+        has_bf16=has_bf16,
+        keeps=level.keeps | (WIDE if has_bf16 else frozenset()),
+        fuses=level.fuses | (WIDE if has_bf16 else frozenset()),
         **cache_sizes(),
     )
 

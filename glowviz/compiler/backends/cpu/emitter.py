@@ -195,6 +195,14 @@ class Emitter:
         """left·right + addend, fused where the machine can (never a call)."""
         return self.intrinsic("fmuladd", left, right, addend)
 
+    def add_pairs(self, left: Value, right: Value, addend: Value) -> Value:
+        """addend + left[2n]·right[2n] + left[2n+1]·right[2n+1] for bf16 numbers, two in each lane (AVX512-BF16)."""
+        name = f"llvm.x86.avx512bf16.dpbf16ps.{32 * lanes_of(addend.type)}"
+        pairs = vector_of("bfloat", 2 * lanes_of(addend.type))
+        self.declarations[name] = f"declare {addend.type} @{name}({addend.type}, {pairs}, {pairs})"
+        both = [self.value(pairs, f"bitcast {v!r} to {pairs}") for v in (left, right)]
+        return self.value(addend.type, f"call {addend.type} @{name}({addend!r}, {both[0]!r}, {both[1]!r})")
+
     def convert(self, operation: str, value: Value, element: str, unsigned: bool = False) -> Value:
         """An LLVM cast (`bitcast`, `sitofp`, `fptosi`, `zext`, `fpext` …) lane by lane."""
         kind = like(value.type, element)

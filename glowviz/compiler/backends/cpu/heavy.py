@@ -15,7 +15,7 @@ from glowviz.compiler.backends.cpu.kernels.elements import ElementMath
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, LoadExtra, Step
 from glowviz.compiler.backends.cpu.values import Value, element_of
 from glowviz.compiler.graph import Node
-from glowviz.compiler.ops import Div, Fused, Op
+from glowviz.compiler.ops import Cast, Div, Fused, Op
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
@@ -78,16 +78,23 @@ def heavy_of(instr: Instr, program: Program) -> Heavy:
         raise Unsupported("a region that does not begin with its one heavy op")
     if any(o not in buffers for o in center[0].op.operands):
         raise Unsupported("a heavy op that reads a constant of its region")
-    steps = nodes[1:]
     made = center[0].name
+    last = op.body.outputs[0].value
+    steps, last = _stored(nodes[1:], last, program.buffers[instr.outs[0]].type.elem)
     outside = dict.fromkeys(o for node in steps for o in node.op.operands)
     inner = {made, *(node.name for node in steps)}
     numbers = {name: _number(op, buffers, program, name) for name in outside if name not in inner}
     extras = tuple((name, buffers[name]) for name, number in numbers.items() if number is None)
     known = tuple((name, number) for name, number in numbers.items() if number is not None)
     rename = {name: buffers[name] for name in center[0].op.operands}
-    last = op.body.outputs[0].value
     return Heavy(center[0].op.with_operands(rename), instr.outs[0], made, steps, last, extras, known)
+
+
+def _stored(steps: tuple[Node, ...], last: str, elem: str) -> tuple[tuple[Node, ...], str]:
+    """The steps before a last Cast to the elem of the result, and what they end with: the store itself casts."""
+    if not steps or steps[-1].name != last or not isinstance(steps[-1].op, Cast) or steps[-1].op.to != elem:
+        return steps, last
+    return steps[:-1], steps[-1].op.x
 
 
 def _number(op: Fused, buffers: dict[str, str], program: Program, name: str) -> float | None:

@@ -10,10 +10,10 @@ from glowviz.compiler.backends.cpu.kernels import choose_conv, conv, conv_transp
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.epilogue import Extra
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
-from glowviz.compiler.backends.cpu.maps import map_of, steps_of
+from glowviz.compiler.backends.cpu.maps import NUMBERS, map_of, steps_of
 from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTranspose
 from glowviz.compiler.backends.cpu.plan import Family, Plan, Repacked
-from glowviz.compiler.ops import AveragePool, Conv, ConvTranspose, GlobalAveragePool, GlobalMaxPool, MaxPool
+from glowviz.compiler.ops import AveragePool, Conv, ConvTranspose, GlobalAveragePool, GlobalMaxPool, MaxPool, WideConv
 from glowviz.compiler.program import Program
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Order
@@ -37,15 +37,15 @@ def _pads(values: tuple[int, ...]) -> tuple[int, int]:
 
 def result_map(heavy: Heavy, program: Program, target: Target) -> Map:
     """The map an instruction writes; Unsupported where it is not in blocks."""
-    result = map_of(program.buffers[heavy.result], target.vector_width)
+    result = map_of(program.buffers[heavy.result], target.vector_width, tuple(NUMBERS))
     if result.block != target.vector_width:
         raise Unsupported(f"%{heavy.result} is row-major; the kernel writes blocks of {target.vector_width} channels")
     return result
 
 
-def blocked_map(name: str, program: Program, target: Target) -> Map:
+def blocked_map(name: str, program: Program, target: Target, elems: tuple[str, ...] = ("f32",)) -> Map:
     """A map that is read; Unsupported where it is not in blocks."""
-    source = map_of(program.buffers[name], target.vector_width)
+    source = map_of(program.buffers[name], target.vector_width, elems)
     if source.block != target.vector_width:
         raise Unsupported(f"%{name} is row-major; the kernel reads blocks of {target.vector_width} channels")
     return source
@@ -57,9 +57,10 @@ def epilogue_extra(program: Program, result: Map) -> Any:
 
 
 def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
-    """conv and packed_conv: depthwise where every group is one channel, else the direct kernel."""
+    """conv, wide_conv and packed_conv: depthwise where every group is one channel, else the direct kernel."""
     op: Conv | PackedConv = heavy.op  # type: ignore[assignment]  # the caller looked
-    source = map_of(program.buffers[op.x], target.vector_width)
+    wide = isinstance(op, WideConv)
+    source = pairs_of(op, program, target) if wide else map_of(program.buffers[op.x], target.vector_width)
     result = result_map(heavy, program, target)
     shape = op.shape if isinstance(op, PackedConv) else program.buffers[op.w].type.dims
     windows = op.windows(program.buffers[op.x].type.dims, shape)
@@ -72,7 +73,7 @@ def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
         spec = _made(depthwise.DepthwiseSpec, source, result, *geometry, epilogue)
         order = Order(((0, 0), (1, 0), (2, 0), (3, 0), (0, target.vector_width)))
         return Plan(DEPTHWISE, spec, operands, heavy.step, lambda _: {op.w: wide_order(order, shape)}, label)
-    direct = _made(conv.ConvSpec, source, result, *geometry, op.group, epilogue)
+    direct = _made(conv.ConvSpec, source, result, *geometry, op.group, epilogue, wide)
     if isinstance(op, PackedConv):
         return Plan(DIRECT, direct, operands, heavy.step, label=label)
     if op.group > 1:
@@ -82,6 +83,16 @@ def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
         return {op.w: wide_order(conv.conv_weight_order(direct, schedule), shape)}
 
     return Plan(DIRECT, direct, operands, heavy.step, orders, label)
+
+
+def pairs_of(op: WideConv, program: Program, target: Target) -> Map:
+    """The map of bf16 that a wide_conv reads, counted in pairs; Unsupported where no kernel reads it so."""
+    if not target.has_bf16:
+        raise Unsupported(f"{target.name} has no instruction for bf16")
+    source = map_of(program.buffers[op.x], target.vector_width, ("bf16",))
+    if source.block == 1 or op.group > 1:
+        raise Unsupported(f"%{op.x} is row-major, or its channels are in groups: pairs of channels need neighbours")
+    return source.in_pairs
 
 
 def _repack(op: Conv | ConvTranspose, spec: Any, program: Program) -> Callable[[Any], Repacked]:
@@ -141,7 +152,8 @@ def plan_conv_transpose(heavy: Heavy, program: Program, target: Target) -> Plan:
 def plan_pool(heavy: Heavy, program: Program, target: Target) -> Plan:
     """max_pool, average_pool and their global forms, on blocked maps."""
     op: Any = heavy.op
-    source, result = blocked_map(op.x, program, target), result_map(heavy, program, target)
+    source = blocked_map(op.x, program, target, tuple(NUMBERS))
+    result = result_map(heavy, program, target)
     epilogue = heavy.epilogue(False, epilogue_extra(program, result))
     kind = "max" if isinstance(op, (MaxPool, GlobalMaxPool)) else "average"
     if isinstance(op, (GlobalAveragePool, GlobalMaxPool)):
@@ -158,6 +170,9 @@ def plan_pool(heavy: Heavy, program: Program, target: Target) -> Plan:
     return Plan(WINDOWS, spec, operands, heavy.step, label=name_of(heavy, source, result, spec.kernel, spec.strides))
 
 
+KINDS = {number: elem for elem, number in NUMBERS.items()}
+
+
 def _made(kind: Any, *arguments: Any) -> Any:
     try:
         return kind(*arguments)
@@ -169,5 +184,5 @@ def name_of(heavy: Heavy, source: Map, result: Map, kernel: tuple[int, int], str
     """`conv.f32.c16.k3s2.64x128.28x28.relu`: what assembly labels and listings show."""
     steps = "_".join(node.op.instruction for node in heavy.steps)
     sizes = f"k{kernel[0]}x{kernel[1]}s{strides[0]}.{source.channels}x{result.channels}.{result.height}x{result.width}"
-    parts = [heavy.op.instruction, "f32", f"c{result.block}", sizes, *([steps] if steps else [])]
+    parts = [heavy.op.instruction, KINDS[source.number], f"c{result.block}", sizes, *([steps] if steps else [])]
     return ".".join(parts)

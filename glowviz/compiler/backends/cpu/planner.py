@@ -27,6 +27,9 @@ from glowviz.compiler.ops import (
     MatMul,
     MaxPool,
     Op,
+    WideConv,
+    WideGemm,
+    WideMatMul,
 )
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
@@ -34,10 +37,13 @@ from glowviz.compiler.target import Target
 PLANNERS: dict[type[Op], Callable[[Heavy, Program, Target], Plan]] = {
     Conv: plan_conv,
     ConvTranspose: plan_conv_transpose,
+    WideConv: plan_conv,
     PackedConv: plan_conv,
     PackedConvTranspose: plan_conv_transpose,
     MatMul: plan_matmul,
     Gemm: plan_gemm,
+    WideMatMul: plan_matmul,
+    WideGemm: plan_gemm,
     MaxPool: plan_pool,
     AveragePool: plan_pool,
     GlobalAveragePool: plan_pool,

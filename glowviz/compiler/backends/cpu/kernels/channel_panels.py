@@ -40,9 +40,13 @@ def panels_of(source: Map, result: Map, group: int, vectors: int) -> list[Panel]
     return found
 
 
-def panel_order(block: int, lanes: int) -> Order:
-    """Weights [O, C, KH, KW] as [O/lanes][C/block][KH][KW][block][lanes]: what the reduction reads in a row."""
+def panel_order(block: int, lanes: int, pairs: bool = False) -> Order:
+    """Weights [O, C, KH, KW] as [O/lanes][C/block][KH][KW][block][lanes]: what the reduction reads in a row.
+
+    With `pairs` a block counts pairs of channels, which end the order: [block][lanes][2].
+    """
     inner = ((1, block), (0, lanes)) if block > 1 else ((0, lanes),)
+    inner += ((1, 2),) if pairs else ()
     return Order(((0, 0), (1, 0), (2, 0), (3, 0), *inner))
 
 

@@ -30,7 +30,8 @@ def choose(spec: ConvSpec, target: Target) -> tuple[ConvSchedule, str]:
     """The cheapest schedule by the model below, and the sentence that says why."""
     candidates = _costs(spec, target)
     best, _, schedule = min(candidates, key=lambda c: c[:2])
-    least = spec.flops / 2 / target.vector_width  # one vector FMA a cycle, and nothing else
+    # one vector FMA, or one of pairs, a cycle, and nothing else
+    least = spec.flops / (4 if spec.pairs else 2) / target.vector_width
     shape = f"{schedule.rows}x{schedule.columns} pixels x {schedule.vectors * target.vector_width} channels"
     why = (
         f"tile {shape}: the model expects {100 * least / best:.0f} % of the FMA rate, "

@@ -21,7 +21,7 @@ def choose(spec: GemmSpec, target: Target) -> tuple[GemmSchedule, str]:
     """The cheapest schedule by the model, and the sentence that says why."""
     candidates = _costs(spec, target)
     best, _, schedule = min(candidates, key=lambda c: c[:2])
-    share = 100 * spec.flops / 2 / target.vector_width / best
+    share = 100 * spec.flops / (4 if spec.pairs else 2) / target.vector_width / best
     tile = f"tile {schedule.rows}x{schedule.vectors * target.vector_width}"
     how = "panels of B copied to scratch" if schedule.copy else f"{schedule.outer} outermost"
     return schedule, f"{tile}: the model expects {share:.0f} % of the FMA rate, best of {len(candidates)}; {how}"

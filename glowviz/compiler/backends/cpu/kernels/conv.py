@@ -28,7 +28,8 @@ class ConvSpec:
 
     `source` is blocked (@NCHW{W}c) or plain (block 1, for few channels) and its halo must cover the padding;
     `result` is blocked by the target's width. `pads` are (top, left); the bottom and right follow from the
-    sizes. Operands: result, source, weights, [bias], extras, [scratch].
+    sizes. With `pairs` the source is one of bf16 as `Map.in_pairs` counts it, and the weights are bf16 too.
+    Operands: result, source, weights, [bias], extras, [scratch].
     """
 
     source: Map
@@ -39,6 +40,7 @@ class ConvSpec:
     pads: tuple[int, int] = (0, 0)
     group: int = 1
     epilogue: Epilogue = field(default_factory=Epilogue)
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         check_reach(self.source, self.result, self.kernel, self.strides, self.dilations, self.pads)
@@ -46,7 +48,7 @@ class ConvSpec:
     @property
     def flops(self) -> int:
         """Multiplications and additions of the definition (no padding of channels counted)."""
-        taps = self.kernel[0] * self.kernel[1] * self.source.channels // self.group
+        taps = self.kernel[0] * self.kernel[1] * self.source.channels * (1 + self.pairs) // self.group
         return 2 * self.result.batch * self.result.channels * self.result.height * self.result.width * taps
 
 
@@ -74,7 +76,7 @@ def panels(spec: ConvSpec, vectors: int) -> list[Panel]:
 
 def conv_weight_order(spec: ConvSpec, schedule: ConvSchedule) -> Order:
     """How the kernel reads the weights of an ungrouped convolution."""
-    return panel_order(spec.source.block, schedule.vectors * spec.result.block)
+    return panel_order(spec.source.block, schedule.vectors * spec.result.block, spec.pairs)
 
 
 def pack_conv_weights(weights: np.ndarray, spec: ConvSpec, schedule: ConvSchedule) -> np.ndarray:
@@ -141,7 +143,8 @@ class _Writer:
         taps = spec.kernel[0] * spec.kernel[1]
         self.sums = PanelSums(em, spec.source, self.panels, taps)
         largest = schedule.vectors * self.row_cut.limit * self.column_cut.limit
-        self.sums.sum_in_blocks(3 + has_bias + len(self.extras), taps, largest)
+        if not spec.pairs:  # roundings of sums are small beside those of bf16
+            self.sums.sum_in_blocks(3 + has_bias + len(self.extras), taps, largest)
 
     def write(self) -> None:
         em = self.em
@@ -186,7 +189,7 @@ class _Writer:
     ) -> None:
         em, spec, schedule = self.em, self.spec, self.schedule
         down, right = spec.strides[0] * spec.source.row, spec.strides[1] * spec.source.pixel
-        tile = Tile([y * down + x * right for y in range(rows) for x in range(columns)], vectors)
+        tile = Tile([y * down + x * right for y in range(rows) for x in range(columns)], vectors, spec.pairs)
         block = panel * schedule.vectors
         goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step, bias=self.bias)
         ask_for(em, goal, rows, columns, vectors, place, block)

@@ -22,7 +22,8 @@ class GemmSpec:
     """result[m, n] = epilogue(sum over k of a[m, k] · b[k, n] + bias[n]), for each matrix of the batch.
 
     `b` None means packed by `pack_gemm_b` (one matrix for the whole batch). `a` may have any strides, the
-    result needs columns side by side. Operands: result, a, b, [bias of n numbers], extras, [scratch].
+    result needs columns side by side. With `pairs` k counts pairs of bf16 numbers, 4 bytes each, in a and in a
+    packed b. Operands: result, a, b, [bias of n numbers], extras, [scratch].
     """
 
     m: int
@@ -33,9 +34,10 @@ class GemmSpec:
     b: Matrix | None = None
     batch: int = 1
     epilogue: Epilogue = field(default_factory=Epilogue)
+    pairs: bool = False
 
     def __post_init__(self) -> None:
-        if self.result.column != FLOAT:
+        if self.result.column != self.result.number:
             raise ValueError("a matrix product writes rows, so the columns of the result must lie side by side")
         if self.b and FLOAT not in (self.b.row, self.b.column):
             raise ValueError("rows or columns of a run-time B must lie side by side")
@@ -43,12 +45,12 @@ class GemmSpec:
     @property
     def in_blocks(self) -> bool:
         """One row leaves registers for a second set of sums, which keeps long reductions accurate."""
-        return self.m == 1 and self.k > 2 * BLOCK
+        return self.m == 1 and self.k > 2 * BLOCK and not self.pairs
 
     @property
     def flops(self) -> int:
         """Multiplications and additions."""
-        return 2 * self.batch * self.m * self.n * self.k
+        return 2 * self.batch * self.m * self.n * self.k * (1 + self.pairs)
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,11 @@ class GemmSchedule:
     prefetch: bool = False
 
 
-def gemm_b_order(schedule: GemmSchedule, target: Target, transposed: bool = False) -> Order:
+def gemm_b_order(schedule: GemmSchedule, target: Target, transposed: bool = False, pairs: bool = False) -> Order:
     """How the kernel reads a constant B [K, N] (transposed: a matrix [N, K] that stands for it)."""
     row, column = (1, 0) if transposed else (0, 1)
-    return Order(((column, 0), (row, 0), (column, schedule.vectors * target.vector_width)))
+    inner = ((column, schedule.vectors * target.vector_width), *([(row, 2)] if pairs else []))
+    return Order(((column, 0), (row, 0), *inner))
 
 
 def pack_gemm_b(b: np.ndarray, schedule: GemmSchedule, target: Target) -> np.ndarray:
@@ -101,7 +104,7 @@ class _Writer:
         self.cut = Cut(spec.m, schedule.rows)
         self.tasks = spec.batch * self.panels * (1 if schedule.copy else self.cut.tiles)
         panel = spec.k * self.width * FLOAT if schedule.copy else 0
-        self.blocks = None if spec.in_blocks else blocks_for(spec.k, 1, target)
+        self.blocks = None if spec.in_blocks or spec.pairs else blocks_for(spec.k, 1, target)
         self.scratch_bytes = panel + (bytes_for(schedule.rows * schedule.vectors, em.lanes) if self.blocks else 0)
         addresses = iter(range(100))
         self.result, self.a, self.b = (em.argument(next(addresses)) for _ in range(3))
@@ -180,7 +183,7 @@ class _Writer:
         em, spec = self.em, self.spec
         row = tile * self.cut.short + em.smaller(tile, self.cut.long_tiles)
         vectors = -(-columns // em.lanes)
-        shape = Tile([y * spec.a.row for y in range(rows)], vectors)
+        shape = Tile([y * spec.a.row for y in range(rows)], vectors, spec.pairs)
         source = em.offset(a, row * spec.a.row)
         rest = columns % em.lanes if spec.b is not None and not self.schedule.copy else 0
         level = Level(0, spec.k, spec.a.column, step)

@@ -9,7 +9,7 @@ FLOAT = 4  # bytes
 
 @dataclass(frozen=True)
 class Map:
-    """The f32 feature map [batch, channels, height, width] in memory.
+    """The feature map [batch, channels, height, width] in memory, of f32 or, `number` being 2 bytes, of bf16.
 
     `block` channels lie innermost (@NCHW16c has 16; 1 is plain NCHW), the last block is padded with zero
     lanes. `halo` is the width of the physical border (top, left, bottom, right) around every plane, in
@@ -22,6 +22,7 @@ class Map:
     width: int
     block: int = 1
     halo: tuple[int, int, int, int] = (0, 0, 0, 0)
+    number: int = FLOAT
 
     @property
     def blocks(self) -> int:
@@ -29,9 +30,14 @@ class Map:
         return -(-self.channels // self.block)
 
     @property
+    def in_pairs(self) -> "Map":
+        """A blocked map of bf16, two neighbouring channels counted as one number of 4 bytes."""
+        return replace(self, channels=-(-self.channels // 2), block=self.block // 2, number=2 * self.number)
+
+    @property
     def pixel(self) -> int:
         """From one column to the next."""
-        return self.block * FLOAT
+        return self.block * self.number
 
     @property
     def row(self) -> int:
@@ -102,6 +108,7 @@ class Steps:
     row: int
     pixel: int
     splat: bool = False
+    number: int = FLOAT
 
     def follows(self, width: int) -> bool:
         """Whether the pixels may be counted without regard to rows of `width`."""
@@ -114,15 +121,16 @@ class Steps:
 
 @dataclass(frozen=True)
 class Matrix:
-    """f32 matrices: bytes from row to row and from column to column, and where each of the batch starts.
+    """Matrices: bytes from row to row and from column to column, and where each of the batch starts.
 
     `batches` has one offset per matrix of the result's batch (broadcast operands repeat offsets); an empty
-    tuple means that one matrix serves all.
+    tuple means that one matrix serves all. A `number` is f32, or bf16 where it has 2 bytes.
     """
 
     row: int
     column: int = FLOAT
     batches: tuple[int, ...] = ()
+    number: int = FLOAT
 
     @classmethod
     def dense(cls, rows: int, columns: int, batch: int = 1) -> "Matrix":
@@ -133,7 +141,7 @@ class Matrix:
     @property
     def transposed(self) -> "Matrix":
         """The same numbers with rows and columns exchanged."""
-        return Matrix(self.column, self.row, self.batches)
+        return Matrix(self.column, self.row, self.batches, self.number)
 
 
 @dataclass(frozen=True)

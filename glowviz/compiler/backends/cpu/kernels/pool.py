@@ -6,6 +6,7 @@ from typing import Literal
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut, Map
+from glowviz.compiler.backends.cpu.kernels.numbers import read
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, start_of, write_back
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -174,9 +175,13 @@ class _Writer:
             for column in range(len(sums)):
                 at = column * spec.strides[1] + tap * spec.dilations[1]
                 if at not in inputs:
-                    inputs[at] = em.load(em.offset(source, at * spec.source.pixel))
+                    inputs[at] = read(em, em.offset(source, at * spec.source.pixel), spec.source.number)
                 sums[column] = self._join(sums[column], inputs[at])
         return sums
+
+    def _pixel(self, line: Value, column: int) -> Value:
+        source = self.spec.source
+        return read(self.em, self.em.offset(line, column * source.pixel), source.number)
 
     def _join(self, one: Value, other: Value) -> Value:
         return self.em.m.max(one, other) if self.spec.kind == "max" else one + other
@@ -192,12 +197,10 @@ class _Writer:
             if whole:
                 with em.loop(0, whole, PARALLEL, carry=sums) as loop:
                     here = em.offset(line, loop.index * spec.source.pixel)
-                    loop.next = [
-                        self._join(s, em.load(em.offset(here, n * spec.source.pixel))) for n, s in enumerate(loop.carry)
-                    ]
+                    loop.next = [self._join(s, self._pixel(here, n)) for n, s in enumerate(loop.carry)]
                 sums = loop.results
             rest = range(whole, spec.source.width)
-            loads = [em.load(em.offset(line, x * spec.source.pixel)) for x in rest]
+            loads = [self._pixel(line, x) for x in rest]
             sums = [self._join(s, loads[n]) if n < len(loads) else s for n, s in enumerate(sums)]
             rows.next = [self._join(total, s) for total, s in zip(rows.carry, sums, strict=True)]
         low, high = (self._join(rows.results[n], rows.results[n + 2]) for n in (0, 1))

@@ -41,10 +41,14 @@ class Ahead:
 
 @dataclass
 class Tile:
-    """Accumulators of one tile: `offsets` are the bytes from the source pointer to each position."""
+    """Accumulators of one tile: `offsets` are the bytes from the source pointer to each position.
+
+    `pairs`: what counts as one number of source and weights are two of bf16, whose products are added.
+    """
 
     offsets: list[int]
     vectors: int
+    pairs: bool = False
 
     @property
     def count(self) -> int:
@@ -152,10 +156,11 @@ def _step(
         last = em.offset(weights, (tile.vectors - 1) * width)
         rows.append(em.load_lanes(last, em.first_lanes(rest)))
     result = []
+    add = em.add_pairs if tile.pairs else em.fma
     for position, offset in enumerate(tile.offsets):
         number = em.load_splat(em.offset(source, offset + ahead))
         for v in range(tile.vectors):
-            result.append(em.fma(number, rows[v], sums[position * tile.vectors + v]))
+            result.append(add(number, rows[v], sums[position * tile.vectors + v]))
     return result
 
 

@@ -6,6 +6,7 @@ from itertools import product
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Map, Steps
+from glowviz.compiler.backends.cpu.kernels.numbers import read, splat, write
 from glowviz.compiler.backends.cpu.values import Index, Value
 
 Place = tuple[Index, Index, Index]  # image, row, column
@@ -61,7 +62,7 @@ def write_back(
         mask = masks[v]
         if mask is not None:
             value = em.select(mask, value, em.zeros(value.type))
-        em.store(value, em.offset(result, _inside(goal.map, y, x, v)))
+        write(em, value, em.offset(result, _inside(goal.map, y, x, v)), goal.map.number)
 
 
 def ask_for(
@@ -89,7 +90,7 @@ def _inside(layout: Map | Steps, y: int, x: int, v: int) -> int:
 def _extra(em: Emitter, goal: Goal, bases: list[Value], n: int, at: tuple[int, int, int]) -> Value:
     walk = _walk(goal.epilogue.extras[n])
     address = em.offset(bases[n], _inside(walk, *at))
-    return em.load_splat(address) if isinstance(walk, Steps) and walk.splat else em.load(address)
+    return (splat if isinstance(walk, Steps) and walk.splat else read)(em, address, walk.number)
 
 
 def _mask(em: Emitter, goal: Goal, block: Index, v: int) -> Value | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Extra, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Matrix
+from glowviz.compiler.backends.cpu.kernels.numbers import read, splat, write
 from glowviz.compiler.backends.cpu.values import Index, Value
 
 
@@ -37,7 +38,8 @@ def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: 
     The bias comes last: a big one would round every product that is added to it.
     """
     vectors = len(sums) // rows
-    result = em.offset(goal.result, row * goal.matrix.row + column * FLOAT)
+    number = goal.matrix.number
+    result = em.offset(goal.result, row * goal.matrix.row + column * number)
     bias = None if goal.bias is None else em.offset(goal.bias, column * FLOAT)
     bases = [
         em.offset(pointer, row * _strides(extra).row + column * _strides(extra).column)
@@ -50,7 +52,7 @@ def write_rows(em: Emitter, goal: RowGoal, sums: list[Value], rows: int, lanes: 
             value = value + get(em, em.offset(bias, v * em.lanes * FLOAT), count)
         if goal.step:
             value = goal.step(em, value, lambda n, y=y, v=v, c=count: _extra(em, goal, bases, n, y, v, c))
-        put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * FLOAT), count)
+        put(em, value, em.offset(result, y * goal.matrix.row + v * em.lanes * number), count, number)
 
 
 def _strides(extra: Extra) -> Matrix:
@@ -61,17 +63,14 @@ def _strides(extra: Extra) -> Matrix:
 def _extra(em: Emitter, goal: RowGoal, bases: list[Value], n: int, y: int, v: int, count: int) -> Value:
     matrix = _strides(goal.epilogue.extras[n])
     address = em.offset(bases[n], y * matrix.row + v * em.lanes * matrix.column)
-    return get(em, address, count) if matrix.column else em.load_splat(address)
+    return get(em, address, count, matrix.number) if matrix.column else splat(em, address, matrix.number)
 
 
-def get(em: Emitter, address: Value, count: int) -> Value:
+def get(em: Emitter, address: Value, count: int, number: int = FLOAT) -> Value:
     """A vector of which only the first `count` lanes exist in memory; the others are zero."""
-    return em.load(address) if count >= em.lanes else em.load_lanes(address, em.first_lanes(count))
+    return read(em, address, number, em.first_lanes(count) if count < em.lanes else None)
 
 
-def put(em: Emitter, value: Value, address: Value, count: int) -> None:
+def put(em: Emitter, value: Value, address: Value, count: int, number: int = FLOAT) -> None:
     """Store the first `count` lanes and nothing else."""
-    if count >= em.lanes:
-        em.store(value, address)
-    else:
-        em.store_lanes(value, address, em.first_lanes(count))
+    write(em, value, address, number, em.first_lanes(count) if count < em.lanes else None)
