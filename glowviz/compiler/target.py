@@ -43,6 +43,7 @@ class Target:
     has_round: bool = False
     has_vnni: bool = False
     has_bf16: bool = False
+    has_masks: bool = False
     l1: int = 32 << 10
     l2: int = 512 << 10
     l3: int = 8 << 20

@@ -19,7 +19,7 @@ CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
 
 def avx512() -> Target:
     """x86-64-v4: 32 registers of 16 floats."""
-    return _x86("avx512", "x86-64-v4", vector_width=16, registers=32, has_fma=True, has_round=True)
+    return _x86("avx512", "x86-64-v4", vector_width=16, registers=32, has_fma=True, has_round=True, has_masks=True)
 
 
 def avx2() -> Target:

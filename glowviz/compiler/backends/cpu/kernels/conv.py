@@ -193,7 +193,7 @@ class _Writer:
         block = panel * schedule.vectors
         goal = Goal(spec.result, spec.epilogue, self.result, self.extras, self.step, bias=self.bias)
         ask_for(em, goal, rows, columns, vectors, place, block)
-        first, end, offset = self.sums.locate(panel)
+        mine = self.sums.locate(panel)
         taps = [
             Level(
                 0, spec.kernel[0], spec.dilations[0] * spec.source.row, spec.kernel[1], self._next_lines(rows, columns)
@@ -201,7 +201,7 @@ class _Writer:
             Level(0, spec.kernel[1], spec.dilations[1] * spec.source.pixel, 1),
         ]
         sums = self.sums.add(
-            tile, source, em.offset(self.weights, offset), (first, end), taps,
+            tile, source, em.offset(self.weights, mine.offset), mine, taps,
             self.sums.unroll(schedule.unroll, spec.kernel[1]),
         )  # fmt: skip
         write_back(em, goal, sums, rows, columns, vectors, place, block)

@@ -9,6 +9,7 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.channel_panels import (
     Panel,
     PanelSums,
+    Place,
     pack_panels,
     panels_of,
 )
@@ -205,9 +206,9 @@ class _Writer:
         first, tap_rows, rows_before = self._numbers(self.row_table, down, 3)
         source = em.offset(self.source, image * spec.source.image + spec.source.origin)
         source = em.offset(source, (number + first) * spec.source.row)
-        low, high, offset = self.sums.locate(panel)
+        own = self.sums.locate(panel)
         one_tap = spec.source.block * self.sums.row
-        weights = em.offset(self.weights, offset + rows_before * (sum(len(p.taps) for p in self.across) * one_tap))
+        weights = em.offset(self.weights, own.offset + rows_before * (sum(len(p.taps) for p in self.across) * one_tap))
         with em.loop(0, len(self.across)) as phase:
             numbers = self._numbers(self.column_table, phase.index, 4 + len(self.sizes))
             start, tap_columns, columns_before, x = numbers[:4]
@@ -219,11 +220,11 @@ class _Writer:
                     at = loop.index * size + done
                     pixel = em.offset(here, at * spec.source.pixel)
                     place = (image, y, x + at * spec.strides[1])
-                    self._tile(vectors, size, panel, pixel, mine, (low, high), (tap_rows, tap_columns), place)
+                    self._tile(vectors, size, panel, pixel, mine, own, (tap_rows, tap_columns), place)
                 done = count * size + done
 
     def _tile(
-        self, vectors: int, columns: int, panel: Index, source: Value, weights: Value, channels: tuple[Index, Index],
+        self, vectors: int, columns: int, panel: Index, source: Value, weights: Value, own: Place,
         taps: tuple[Index, Index], place: tuple[Index, Index, Index],
     ) -> None:  # fmt: skip
         block = panel * self.schedule.vectors
@@ -232,5 +233,5 @@ class _Writer:
             Level(0, taps[0], self.down[0].step * self.spec.source.row, taps[1]),
             Level(0, taps[1], self.across[0].step * self.spec.source.pixel, 1),
         ]
-        sums = self.sums.add(tile, source, weights, channels, levels, 1)
+        sums = self.sums.add(tile, source, weights, own, levels, 1)
         write_back(self.em, self.goal, sums, 1, columns, vectors, place, block)

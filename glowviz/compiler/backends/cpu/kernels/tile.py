@@ -1,6 +1,6 @@
 """The register tile that all heavy kernels share: [positions x vectors] accumulators, weights streamed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
@@ -43,12 +43,14 @@ class Ahead:
 class Tile:
     """Accumulators of one tile: `offsets` are the bytes from the source pointer to each position.
 
+    `masks` says for each vector which lanes take part.
     `pairs`: what counts as one number of source and weights are two of bf16, whose products are added.
     """
 
     offsets: list[int]
     vectors: int
     pairs: bool = False
+    masks: list[Value] | None = None
 
     @property
     def count(self) -> int:
@@ -156,12 +158,33 @@ def _step(
         last = em.offset(weights, (tile.vectors - 1) * width)
         rows.append(em.load_lanes(last, em.first_lanes(rest)))
     result = []
-    add = em.add_pairs if tile.pairs else em.fma
+    adds = [_addition(em, tile, v) for v in range(tile.vectors)]
     for position, offset in enumerate(tile.offsets):
         number = em.load_splat(em.offset(source, offset + ahead))
         for v in range(tile.vectors):
-            result.append(add(number, rows[v], sums[position * tile.vectors + v]))
+            result.append(adds[v](number, rows[v], sums[position * tile.vectors + v]))
     return result
+
+
+def lane_masks(em: Emitter, vectors: int, first: Index, count: int) -> list[Value]:
+    """For every vector of a tile, which of its lanes are among the `count` from number `first` on."""
+    start = em.splat(em.convert("trunc", em.index(first), "i32"))
+    places = [em.counting() + v * em.lanes - start for v in range(vectors)]
+    return [em.compare("lt", place, em.constant(count, place.type, unsigned=True)) for place in places]
+
+
+def only_lanes(em: Emitter, value: Value, mask: Value) -> Value:
+    """The floats of `value` in the lanes of `mask`, 0 in the others, by one bitwise and."""
+    bits = em.convert("bitcast", value, "i32") & em.convert("sext", mask, "i32")
+    return em.convert("bitcast", bits, "float")
+
+
+def _addition(em: Emitter, tile: Tile, vector: int) -> Callable[[Value, Value, Value], Value]:
+    """(number, weights, total) -> total + number · weights, in the lanes of the vector's mask."""
+    if tile.masks is None:
+        return em.add_pairs if tile.pairs else em.fma
+    mask = tile.masks[vector]
+    return lambda number, weights, total: em.select(mask, em.fma(number, weights, total), total)
 
 
 def unroll_for(turns: Sequence[int], limit: int = 4) -> int:
