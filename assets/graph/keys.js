@@ -15,6 +15,7 @@ export function graphKeys(view) {
   add(["."], "Next change", () => change(view, 1));
   add([","], "Previous change", () => change(view, -1));
   add(["Enter"], "Unfold or fold the selected block", () => toggle(view), onCanvas);
+  add(["t"], "Outline: the graph as a tree to walk", () => view.outline.element.focus());
   add(["f"], "Fit the whole graph", () => { view.camera.fit(); view.moved(); });
   add(["0"], "Zoom to 100 %", () => zoom(view, 1 / view.camera.k));
   add(["+", "="], "Zoom in", () => zoom(view, 1.25));

@@ -10,7 +10,7 @@ import { crumbs } from "./crumbs.js";
 import { drawOver, drawScene, drawSteps } from "./draw.js";
 import { buildGrid, hit } from "./grid.js";
 import { Minimap } from "./minimap.js";
-import { outline } from "./outline.js";
+import { neighboursOf, Outline } from "./outline.js";
 import { forgetPalette, palette } from "./palette.js";
 import { pointer } from "./pointer.js";
 import { buildScene, FRAME, neighbourhood, selectable } from "./scene.js";
@@ -64,9 +64,9 @@ export class GraphView {
     this.live = el("div.sr", { "aria-live": "polite" });
     this.bar = toolbar(this);
     this.trail = el("nav.crumbs", { "aria-label": "Where the selection is", hidden: true });
-    this.words = el("ul.sr", { "aria-label": "The graph as a list" });
-    this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.trail, this.bar.chips, this.cover);
-    replace(this.element, this.bar.element, this.stage, this.live, this.words);
+    this.outline = new Outline(this);
+    this.stage = el("div.stage", {}, this.canvas, this.corner, this.tip, this.bar.legend, this.trail, this.bar.chips, this.outline.element, this.cover);
+    replace(this.element, this.bar.element, this.stage, this.live);
     this.minimap = new Minimap(this.corner, (x, y) => { this.camera.centre(x, y); this.moved(); });
     this.observer = new ResizeObserver(() => this.resize());
     this.observer.observe(this.stage);
@@ -129,8 +129,8 @@ export class GraphView {
     else if (!anchor || !this.keep(anchor)) this.camera.start();
     this.revealUnfolded();
     this.recolour();
-    this.picked(false);
     this.describe();
+    this.picked(false);
     if (before && anchor) this.fadeIn();
     if (camera) this.tellCamera(false);
     document.documentElement.dataset.ready = "true";
@@ -202,7 +202,8 @@ export class GraphView {
     if (box >= 0 && follow && !this.held && !this.inSight(box)) {
       this.camera.reveal(this.scene.x[box], this.scene.y[box], this.scene.w[box], Math.min(this.scene.h[box], 60));
     }
-    this.live.textContent = box >= 0 ? this.spoken(box) : "";
+    this.live.textContent = box >= 0 ? this.spoken(box) + neighboursOf(this.scene, box) : "";
+    this.outline.follow();
     crumbs(this, box);
     this.redraw();
   }
@@ -267,7 +268,7 @@ export class GraphView {
     this.context.setTransform(1, 0, 0, 1, 0, 0);
     this.context.fillStyle = palette().canvas;
     this.context.fillRect(0, 0, this.canvas.width, this.canvas.height);
-    this.corner.hidden = true;
+    this.corner.hidden = this.outline.element.hidden = true;
     replace(this.bar.legend);
     replace(this.bar.chips);
   }
@@ -363,7 +364,7 @@ export class GraphView {
 
   describe() {
     const s = this.scene;
-    outline(this.words, s, (box) => this.spoken(box));
+    this.outline.take(s);
     const touched = s.state.reduce((sum, one) => sum + (one ? 1 : 0), 0);
     this.canvas.setAttribute("aria-label", `Graph with ${s.solid.length} boxes and ${s.edges.count} edges, ${touched} changed. Arrow keys walk along edges.`);
   }

@@ -116,7 +116,7 @@ def test_a_block_becomes_a_frame_and_what_is_above_stays_on_screen(real: Tab) ->
     stage = real.page.locator(".graph-canvas").bounding_box()
     assert stage is not None
     assert frame["y"] + frame["h"] <= stage["y"] + stage["height"]
-    assert real.page.locator("ul.sr > li > ul > li").count() == 5  # the list for screen readers is nested too
+    assert real.page.locator("[role=treeitem][aria-level='2']").count() == 5  # the outline is nested too
     for other, node in before.items():
         if node["y"] < before[name]["y"]:
             assert after[other]["x"] - frame["x"] - frame["w"] / 2 == pytest.approx(

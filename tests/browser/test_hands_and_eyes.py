@@ -5,7 +5,7 @@ axe-core (MPL-2.0) comes with the test dependency axe-playwright-python and is n
 
 import pytest
 
-from tests.app.fake_recording import BROKEN, RECORDING
+from tests.app.fake_recording import BIG, BROKEN, RECORDING
 from tests.browser.conftest import Tab
 
 pytestmark = pytest.mark.browser
@@ -77,13 +77,48 @@ def test_every_element_of_a_step_is_reached_by_keys_alone(tab: Tab) -> None:
     assert (tab.state("at"), tab.state("base")) == (1, 2)
 
 
-def test_the_picture_is_also_a_list_and_says_what_is_selected(tab: Tab) -> None:
+def test_the_picture_is_also_a_tree_with_the_same_selection(tab: Tab) -> None:
     tab.open()
-    items = tab.page.locator("ul[aria-label='The graph as a list'] li").all_inner_texts()
-    assert len(items) == len(tab.page.evaluate("window.glowviz.graph.nodes()"))
-    tab.page.locator(".graph-canvas").focus()
-    tab.page.keyboard.press("ArrowDown")
-    tab.until("document.querySelector('[aria-live=polite]').textContent.includes('Conv')")
+    rows = tab.page.locator("[role=tree] [role=treeitem]")
+    assert rows.count() == len(tab.page.evaluate("window.glowviz.graph.nodes()"))
+    assert tab.page.locator("[role=tree]").bounding_box()["width"] <= 1  # type: ignore[index]  # out of the way
+    tab.page.keyboard.press("t")
+    assert tab.page.locator("[role=tree]").bounding_box()["width"] > 200  # type: ignore[index]  # in sight when focused
+    for _ in range(2):
+        tab.page.keyboard.press("ArrowDown")
+    assert tab.state("selected") == "r2"
+    assert rows.nth(2).get_attribute("aria-selected") == "true"
+    tab.until("document.querySelector('[aria-live=polite]').textContent.includes('Relu')")
+    assert ", from BatchNormalization, to MaxPool" in tab.page.inner_text("[aria-live=polite]")
+    tab.page.keyboard.press("End")
+    assert tab.state("selected") == "r15"
+    tab.picture("outline")
+    tab.page.keyboard.press("Escape")
+    assert tab.page.evaluate("document.activeElement.className") == "graph-canvas"
+
+
+def test_the_tree_unfolds_and_folds_blocks(tab: Tab) -> None:
+    tab.open()
+    tab.page.keyboard.press("t")
+    row = tab.page.locator("[role=treeitem][id$='-4']")
+    for _ in range(4):
+        tab.page.keyboard.press("ArrowDown")
+    assert (tab.state("selected"), row.get_attribute("aria-expanded")) == ("fold:res2.4", "false")
+    tab.page.keyboard.press("ArrowRight")
+    tab.until("window.glowviz.graph.nodes().some(node => node.kind === 2)")
+    assert tab.page.locator("[role=treeitem][aria-selected=true]").get_attribute("aria-expanded") == "true"
+    tab.page.keyboard.press("ArrowLeft")
+    tab.until("window.glowviz.graph.nodes().every(node => node.kind !== 2)")
+    assert (tab.state("opened"), tab.state("selected")) == ([], "fold:res2.4")
+
+
+def test_the_tree_of_a_large_picture_has_only_the_rows_near_the_current_one(tab: Tab) -> None:
+    tab.open(BIG)
+    assert tab.page.locator("[role=treeitem]").count() <= 130
+    tab.page.keyboard.press("t")
+    tab.page.keyboard.press("End")
+    current = tab.page.locator(".outline-row.current")
+    assert current.get_attribute("aria-posinset") == current.get_attribute("aria-setsize") == "10000"
 
 
 @pytest.mark.parametrize(("width", "height", "projector"), [(1280, 720, False), (1400, 900, True)])
