@@ -11,6 +11,8 @@ from glowviz.compiler.graph import Graph
 Progress = Callable[[float, str], None]
 Steps = list[tuple[str, Any]]
 MODEL, TEXT, TEST = "cutout.onnx", "cutout.glow", "test_cutout.py"  # what a search leaves in the job's folder
+NO_PASS = ("The model as imported differs from what was expected, before any pass has run: what was expected comes "
+           "from another model or other inputs, or the file was read wrongly.")
 
 
 class _Enough(Exception):
@@ -64,20 +66,27 @@ def bisect(
     """Find the first pass whose outputs differ by more than `tolerance` of max |value|, and the one rewrite in it.
 
     Returns {found, snapshot, pass, difference, rewrite, rule, name, reason, files, note}; a rewrite of 0 means that
-    `note` says why no single one can be named. Inputs are seeded random ones; the interpreter computes both sides.
+    `note` says why no single one can be named. Inputs and expected outputs are those of the recording (else seeded
+    random ones, and what the imported graph makes of them); the interpreter computes the rest.
     """
-    from glowviz.compiler.validate import bisect_passes, inputs_of
+    from glowviz.app.trials import trial_run
+    from glowviz.compiler.trial_run import TrialRun
+    from glowviz.compiler.validate import bisect_passes, outputs_of
 
     progress(0.1, "Bisect: compiling again")
     steps = steps_until(main, files, options, load)
     first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
-    feeds = inputs_of(steps[first][1])
+    model, trial = steps[first][1], trial_run(options.get("trial"), main) or TrialRun()
+    feeds, expected = trial.feeds(model), trial.for_outputs(model)
     progress(0.4, "Bisect: running states in the interpreter")
-    bad = bisect_passes(steps[first:], feeds, tolerance)
+    wanted = expected.reference(outputs_of(model, feeds)) if expected.expected else None
+    bad = bisect_passes(steps[first:], feeds, tolerance, wanted=wanted)
     if bad is None:
         return {"found": False, "steps": len(steps), "tolerance": tolerance}
     found = {"found": True, "snapshot": first + bad.position, "pass": bad.name, "difference": str(bad.difference),
              "tolerance": tolerance, "rewrite": 0, "rule": "", "name": "", "reason": "", "files": [], "note": ""}
+    if bad.position == 0:
+        return found | {"pass": "import", "note": NO_PASS}
     progress(0.7, f"Bisect: rewrites of {bad.name}")
     return found | _rewrite(bad.name, steps[first + bad.position - 1][1], feeds, options, tolerance, folder)
 

@@ -48,6 +48,14 @@ class Workshop(Protocol):
         """Start writing a recording as one file, kind "page" or "answers"; returns the number of the check."""
         ...
 
+    def inputs(self, identifier: str) -> Payload:
+        """Return what can be given to a recording's model."""
+        ...
+
+    def look(self, identifier: str, trial: Payload) -> Payload:
+        """Return how each input would be filled by a trial, with what is wrong about it."""
+        ...
+
     def check(self, number: int) -> Payload:
         """Return how far a search or saving is, with its answer."""
         ...

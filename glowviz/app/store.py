@@ -132,6 +132,27 @@ class Store:
         moved.write_text(identifier)
         return self._stored(target)
 
+    def keep_upload(self, upload: str) -> dict[str, object]:
+        """Keep an upload of inputs, which needs no model; returns {kept (an id made of the contents), files}."""
+        folder = self._upload_folder(upload)
+        names = self._names(folder)
+        if not names:
+            raise Problem("No file has arrived.", "Run with", "a file", "Choose it again.")
+        identifier = file_hash([folder / names[name] for name in sorted(names)])
+        # files of other names may hold the same: what they are called is part of what is kept
+        identifier = self.recording_id(identifier, {"names": sorted(names)})
+        target = self.folder / "models" / identifier
+        if target.exists():
+            shutil.rmtree(folder)
+        else:
+            folder.rename(target)
+        return {"kept": identifier, "files": sorted(names)}
+
+    def kept_files(self, identifier: str) -> dict[str, Path]:
+        """Return the files of what `keep_upload` kept, by name; nothing where they are gone."""
+        folder = self.folder / "models" / checked(identifier)
+        return {name: folder / number for name, number in self._names(folder).items()}
+
     def _stored(self, folder: Path) -> StoredModel:
         names = self._names(folder)
         main = _main(names)

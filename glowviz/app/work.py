@@ -5,6 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from glowviz.app.trials import trial_run
 from glowviz.compiler import loading
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.problem import Problem
@@ -64,7 +65,8 @@ def compile_recording(main: str, files: dict[str, str], record: str, options: di
 
     model = source(main, files, options, load)
     with attempts_to(lambda rule, node: report_place(f"rule {rule} at %{node}")):
-        executable = glowviz.compile(model, **choices(options), record=record, progress=step, measured_runs=TIMED_RUNS)
+        executable = glowviz.compile(model, **choices(options), record=record, progress=step, measured_runs=TIMED_RUNS,
+                                     trial=trial_run(options.get("trial"), main))
     return {"instructions": len(executable.listing())}
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import glowviz
-from glowviz.app import saving
+from glowviz.app import saving, trials
 from glowviz.app.lessons import Lesson, lesson
 from glowviz.app.order import moved, order_of, order_option, order_text, read_order
 from glowviz.app.pictures import pictures
@@ -24,6 +24,7 @@ from glowviz.jobs import Job, JobError, Limits, Pool, State, file_argument
 
 INSPECTING = Limits(wall=60, cpu=60)
 COMPILING = Limits(wall=1800, cpu=7200, memory=16 << 30)
+LOOKING = Limits(wall=60, cpu=60, memory=8 << 30)  # at a picture or an array of 2 GiB
 TYPING = Limits(wall=10, cpu=10, memory=2 << 30)  # what the editor may take for one text
 EDITOR = "glowviz.app.glow_editor"
 PATIENCE = 20.0  # seconds to wait for the first snapshot before the page is told to wait
@@ -70,6 +71,8 @@ class JobWorkshop:
                 raise Problem("This recording does not say where its model lies.", "The recording",
                               remedy="Open the model itself.")
             source["options"] = {**source["options"], **_options(request)}
+            if "trial" in request:
+                source["options"]["trial"] = trials.checked_trial(self.store, request["trial"])
             if "before" in request:
                 place = request["before"]
                 order = moved(order_of(source["options"]), str(place["pass"]), int(place["snapshot"]) - 1)
@@ -143,6 +146,7 @@ class JobWorkshop:
         bound = ", ".join("×".join(map(str, dims)) for dims in options["shapes"].values())
         off = f"without {', '.join(options['disable'])}" if options["disable"] else ""
         off += " in another order" if options.get("order") else ""
+        off += " " + trials.trial_words(options["trial"]) if options.get("trial") else ""
         notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source),
                  "bound": " · ".join(filter(None, (bound, off)))}
         self.store.note(identifier, notes)
@@ -182,6 +186,18 @@ class JobWorkshop:
                  "title": self.store.notes(identifier).get("title", "")}
         asked |= {"view": view} if kind == "page" else {}
         return self.pool.submit(saving.FUNCTIONS[kind], asked, saving.LIMITS).id
+
+    def inputs(self, identifier: str) -> Payload:
+        """Return docs/payloads.md `inputs` of recording `identifier`."""
+        source = self._source(identifier)
+        reading = Recording(self.store.recording_path(identifier))
+        return trials.asked_of(reading, source["main"]) | {"trial": source["options"].get("trial")}
+
+    def look(self, identifier: str, trial: Payload) -> Payload:
+        """Return docs/payloads.md `look`: how a trial would fill the inputs, read in a child process."""
+        asked = {"record": file_argument(self.store.recording_path(identifier)),
+                 "main": self._source(identifier)["main"], "trial": trials.checked_trial(self.store, trial)}
+        return self.pool.submit("glowviz.app.trials:look", asked, LOOKING, urgent=True).result(timeout=LOOKING.wall + 5)
 
     def check(self, number: int) -> Payload:
         """Return how far search or saving `number` is, and its answer once there is one."""

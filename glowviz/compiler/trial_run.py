@@ -13,6 +13,7 @@ import numpy as np
 from glowviz.compiler.array_files import arrays_of, is_array_file
 from glowviz.compiler.backends.inputs import check_input
 from glowviz.compiler.graph import Graph
+from glowviz.compiler.interpreter.sample_inputs import sample_words
 from glowviz.compiler.pixels import Picture, Recipe
 from glowviz.compiler.problem import Problem, told
 from glowviz.compiler.types import Type
@@ -40,23 +41,29 @@ class TrialRun:
 
     def feeds(self, graph: Graph) -> dict[str, np.ndarray]:
         """Return what the graph runs on; a Problem names the input that is missing, unknown or of another form."""
-        given = self._named(graph)
+        given = self.named(graph)
         random = inputs_of(graph, self.seed) if len(given) < len(graph.inputs) else {}
         return {name: filled(name, type_, given[name])[0] if name in given else random[name]
                 for name, type_ in graph.inputs.items()}
 
     def told(self, graph: Graph) -> dict[str, str]:
         """Return for each input where its numbers come from, as a sentence without its full stop."""
-        given = self._named(graph)
-        return {name: filled(name, type_, given[name])[1] if name in given else f"random, seed {self.seed}"
+        given = self.named(graph)
+        return {name: filled(name, type_, given[name])[1] if name in given else self.random_told(graph, name)
                 for name, type_ in graph.inputs.items()}
 
-    def _named(self, graph: Graph) -> dict[str, Given]:
+    def random_told(self, graph: Graph, name: str) -> str:
+        """Return what an input that is not given holds."""
+        return f"random ({sample_words(graph, name)}; seed {self.seed})"
+
+    def named(self, graph: Graph) -> dict[str, Given]:
+        """Return what is given by input name; a Problem names the input that is missing or unknown."""
         names = placed(self.inputs, graph.inputs, self.loose)
         unknown = sorted(set(self.inputs) - set(names))
         missing = [name for name in graph.inputs if name not in names.values()]
         if unknown or (missing and self.inputs and not self.fill):
-            about = f"no array for {', '.join(missing)}" if missing else f"no input is called {', '.join(unknown)}"
+            short = missing and not self.fill
+            about = f"no array for {', '.join(missing)}" if short else f"no input is called {', '.join(unknown)}"
             raise Problem(f"The inputs do not fit: {about}", "the given inputs", ", ".join(graph.inputs),
                           "Name the arrays as the model names its inputs")
         return {names[name]: one for name, one in self.inputs.items()}

@@ -205,10 +205,12 @@ def bisect_passes(
     inputs: Arrays | None = None,
     tolerance: float = DEFAULT_TOLERANCE,
     seed: int = 0,
+    wanted: Arrays | None = None,
 ) -> BadPass | None:
     """The first of (name, snapshot) pairs whose outputs differ from the first one's; None where the last is right.
 
-    Binary search: a difference that a later snapshot takes back may be missed. Names are those of the passes that
+    `wanted` are outputs to hold them against instead; the first snapshot may then be the wrong one itself. Binary
+    search: a difference that a later snapshot takes back may be missed. Names are those of the passes that
     made the snapshots; the first one is the model as imported. Programs and Graphs may be mixed.
     """
     if not snapshots:
@@ -216,7 +218,7 @@ def bisect_passes(
     first = snapshots[0][1]
     feeds = inputs_of(first, seed) if inputs is None else inputs
     memo = Memo()
-    wanted = outputs_of(first, feeds, memo)
+    wanted = outputs_of(first, feeds, memo) if wanted is None else wanted
 
     def off(position: int) -> Difference:
         return differences(wanted, outputs_of(snapshots[position][1], feeds, memo))
@@ -224,6 +226,9 @@ def bisect_passes(
     found = off(len(snapshots) - 1)
     if found.within(tolerance):
         return None
+    start = off(0)
+    if not start.within(tolerance):
+        return BadPass(0, snapshots[0][0], first, first, start)
     right, wrong = 0, len(snapshots) - 1
     while wrong - right > 1:
         middle = (right + wrong) // 2

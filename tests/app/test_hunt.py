@@ -36,6 +36,7 @@ def test_the_first_bad_value_is_named(recording: Recording) -> None:
     assert found["against"] == "the given input; against what was expected"
     lines = hunt_lines(found, 1e-4)
     assert lines[1] == "First: a, 0.2."
-    assert any(line.startswith("2 values hold NaN; the first is b (1)") for line in lines)
+    assert lines[2] == ("2 values hold NaN; the first is b (1), by Sqrt b, as the model has it. "
+                        "It reads x (−1 … 9).")
     assert "First" not in " ".join(hunt_lines(found, 0.3))
     assert "--expected" in hunt_lines({"rows": {"name": []}}, 1.0)[0]

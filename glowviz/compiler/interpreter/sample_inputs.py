@@ -50,6 +50,22 @@ def sample_inputs(graph: Graph, seed: int = 0) -> dict[str, np.ndarray]:
     return {name: _sample(rng, type_, index_limit(graph, name)) for name, type_ in graph.inputs.items()}
 
 
+def sample_words(graph: Graph, name: str) -> str:
+    """What `sample_inputs` gives an input, in words: the range of an index says what it indexes."""
+    type_ = graph.inputs[name]
+    if type_.held:
+        return "an example"
+    if type_.elem not in INTEGERS:
+        return "true or false" if type_.elem == "bool" else "normal, mean 0, deviation 1"
+    limit = index_limit(graph, name)
+    if limit is not None:
+        return f"whole numbers 0 … {max(limit, 1) - 1:,}, for it indexes {limit:,}"
+    if type_.elem in ("u8", "i8"):
+        bounds = np.iinfo(ELEMENTS[type_.elem])
+        return f"whole numbers {bounds.min} … {bounds.max}".replace("-", "−")
+    return "0 or 1"
+
+
 def _sample(rng: np.random.Generator, type_: Type, limit: int | None) -> np.ndarray:
     if type_.held:
         return example(type_, rng)
