@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 from glowviz.compiler.backends.cpu.heavy import heavy_of
 from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_winograd
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.winograd_transforms import PAIRS
+from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import DIRECT
 from glowviz.compiler.backends.cpu.plan_winograd import plan_conv_by_tiles
 from glowviz.compiler.backends.cpu.planner import plan_of
@@ -27,11 +30,21 @@ LARGEST = 8  # numbers of a transformed line, at most
 
 @dataclass(frozen=True)
 class Option:
-    """One way to compute a layer: model cycles, estimated error, schedule."""
+    """One way to compute a layer: model cycles, and what estimates its error, which is asked only where it matters."""
 
     cost: float
-    error: float
-    schedule: dict[str, Any]
+    estimate: Callable[[], float]
+    describe: Callable[[float], dict[str, Any]]
+    """The schedule, given the error."""
+
+    @cached_property
+    def error(self) -> float:
+        """As a part of the layer's largest result."""
+        return self.estimate()
+
+    @property
+    def schedule(self) -> dict[str, Any]:
+        return self.describe(self.error)
 
 
 @dataclass(frozen=True)
@@ -79,25 +92,33 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
     if plan.family is not DIRECT:
         raise Unsupported("not a dense convolution")
     direct = choose_conv.expected(plan.spec, target)
-    weight = program.buffers[heavy.op.w]
-    found = [Option(direct, 0.0, {})]
-    taps = weight.type.dims[-1]
+    found = [Option(direct, lambda: 0.0, lambda _: {})]
+    taps = program.buffers[heavy.op.w].type.dims[-1]
     for size in (s for s in PAIRS if taps < s <= LARGEST and taps > 1):
         tiled = plan_conv_by_tiles(heavy, program, target, size - taps + 1)
         if size == LARGEST and not _small(tiled.spec, target):
             continue
-        schedule, why = choose_winograd.choose(tiled.spec, target)
-        cost = choose_winograd.cost(tiled.spec, schedule, target)
+        cost = choose_winograd.cost(tiled.spec, choose_winograd.choose(tiled.spec, target)[0], target)
         if cost < WORTH * found[-1].cost:
-            assert weight.payload is not None, "plan_conv_by_tiles asked for it"
-            error = choose_winograd.estimated_error(weight.payload.array, tiled.spec.filtering, heavy.op.group)
-            reason = (
-                f"{_named(tiled.spec.filtering)}: {100 * cost / direct:.0f} % of direct's cycles; {why}; {_told(error)}"
-            )
-            found.append(Option(cost, error, {**tiled.choose(target), "why": reason}))
+            describe = partial(_described, tiled, target, cost / direct)
+            found.append(Option(cost, partial(_estimated, heavy.op, tiled, program), describe))
     if len(found) == 1:
         raise Unsupported("direct convolution is expected to be the fastest")
     return tuple(reversed(found))
+
+
+def _estimated(op: Any, tiled: Plan, program: Program) -> float:
+    """The error of a convolution by these tiles, with its own weights."""
+    payload = program.buffers[op.w].payload
+    assert payload is not None, "plan_conv_by_tiles asked for it"
+    weights = payload.array
+    return choose_winograd.estimated_error(weights, tiled.spec.filtering, op.group)
+
+
+def _described(tiled: Plan, target: Target, share: float, error: float) -> dict[str, Any]:
+    why = choose_winograd.choose(tiled.spec, target)[1]
+    reason = f"{_named(tiled.spec.filtering)}: {100 * share:.0f} % of direct's cycles; {why}; {_told(error)}"
+    return {**tiled.choose(target), "why": reason}
 
 
 def _small(spec: Any, target: Target) -> bool:
