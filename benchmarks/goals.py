@@ -37,10 +37,21 @@ GOALS = {
 }
 
 
+GOALS_OF_BF16 = {"light_resnet50": Goal(0.95, 1.05), "bert": Goal(0.95, 1.05)}
+"""The same where both compute in bf16."""
+WRONG_OF_BF16 = 5e-2
+
+
+def goal_of(comparison: Comparison) -> Goal | None:
+    """What is asked of a network in the precision that was measured."""
+    return (GOALS if comparison.precision == "f32" else GOALS_OF_BF16).get(comparison.model)
+
+
 def best_peer(comparison: Comparison) -> tuple[float, Row] | None:
     """The smallest ratio over all peers with right answers, and whose it is."""
     reference = next((row for row in comparison.rows[1:] if row.rounds and row.difference is None), None)
-    right = [row for row in comparison.rows[1:] if row is reference or (row.difference or 0) <= WRONG]
+    wrong = WRONG if comparison.precision == "f32" else WRONG_OF_BF16
+    right = [row for row in comparison.rows[1:] if row is reference or (row.difference or 0) <= wrong]
     found = [(ratio, row) for row in right if (ratio := comparison.ratio(row)) is not None and "@" not in row.engine]
     return min(found, key=lambda pair: pair[0]) if found else None
 
@@ -57,7 +68,7 @@ def table(comparisons: Sequence[Comparison]) -> str:
     lines = [f"{'network':<20}{'ours ms':>9}{'best peer':>13}{'ms':>9}{'ratio':>7}{'must':>6}{'aim':>6}"]
     ratios = []
     for comparison in comparisons:
-        best, goal = best_peer(comparison), GOALS.get(comparison.model)
+        best, goal = best_peer(comparison), goal_of(comparison)
         if best is None or not comparison.rows[0].rounds:
             lines.append(f"{comparison.model:<20} no times: {comparison.rows[0].error or 'no peer ran'}")
             continue
@@ -80,7 +91,7 @@ def missed(comparisons: Sequence[Comparison]) -> list[str]:
     """A line for every network that is not as fast as it must be, or did not run."""
     found = []
     for comparison in comparisons:
-        best, goal = best_peer(comparison), GOALS.get(comparison.model)
+        best, goal = best_peer(comparison), goal_of(comparison)
         if not comparison.rows[0].rounds:
             found.append(f"{comparison.model}: {comparison.rows[0].engine} gave no times: {comparison.rows[0].error}")
         elif best and goal and best[0] < goal.must:

@@ -19,7 +19,7 @@ sys.path.insert(0, str(ROOT))
 import onnx  # noqa: E402  (the path above comes first)
 import platformdirs  # noqa: E402
 
-from benchmarks.goals import GOALS, missed, table  # noqa: E402
+from benchmarks.goals import GOALS, GOALS_OF_BF16, missed, table  # noqa: E402
 from examples import build, gpt2  # noqa: E402
 from glowviz.bench import Report, compare  # noqa: E402
 
@@ -65,7 +65,8 @@ def speed_ups(report: Report) -> str:
 def parsed(arguments: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", default=MODELS, help=f"default: {' '.join(MODELS)}; also a file")
+    parser.add_argument("models", nargs="*", help=f"default: {' '.join(MODELS)}; also a file")
+    parser.add_argument("--precision", default="f32", help="bf16 is measured on the networks that have a goal for it")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=3.0, help="of calls for each engine and model")
     parser.add_argument("--json", type=Path, help="write everything measured to this file")
@@ -76,10 +77,11 @@ def parsed(arguments: list[str] | None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int:
     """Build, time, print; see the module's docstring."""
     options = parsed(arguments)
+    models = options.models or (MODELS if options.precision == "f32" else tuple(GOALS_OF_BF16))
     engines = ["glowviz", *(name for name, module in MODULES.items() if find_spec(module))]
     engines += ["glowviz@1"] if options.threads > 1 else []
-    paths = [built(name) if name in BUILDERS else Path(name) for name in options.models]
-    report = compare(paths, engines, options.threads, options.seconds,
+    paths = [built(name) if name in BUILDERS else Path(name) for name in models]
+    report = compare(paths, engines, options.threads, options.seconds, precision=options.precision,
                      progress=lambda line: print(line, end="\x1b[K\r", file=sys.stderr))
     print(report.text(), table(report.comparisons), sep="\n\n")
     if options.threads > 1:

@@ -73,30 +73,32 @@ class Process:
 
 
 def compare(models: Sequence[str | Path], engines: Sequence[str] = ("glowviz", "onnxruntime"), threads: int = 1,
-            seconds: float = 2.0, shapes: Mapping[str, tuple[int, ...]] | None = None,
+            seconds: float = 2.0, shapes: Mapping[str, tuple[int, ...]] | None = None, precision: str = "f32",
             progress: Callable[[str], None] = lambda _: None) -> Report:
     """Time these engines on these models.
 
     Each engine has about `seconds` of calls a model, at least 5 windows; `shapes` binds free dimensions by
     input name; the first engine is the one that ratios are for; `glowviz@1` is an engine with a number of threads
-    of its own. With several threads each round begins with a calibration loop, and rounds in which the cores did
+    of its own. Engines that do not know the `precision` compute in f32. With several threads
+    each round begins with a calibration loop, and rounds in which the cores did
     not scale do not count for ratios. Raises Problem for a model that is not
     there; an engine that cannot run a model has its reason in its row instead of times.
     """
     for model in models:
         if not Path(model).is_file():
             raise Problem("There is no such file.", str(model), "an ONNX model")
-    return Report([_compare_one(Path(model), engines, threads, seconds, dict(shapes or {}), progress)
+    return Report([_compare_one(Path(model), engines, threads, seconds, dict(shapes or {}), precision, progress)
                    for model in models])
 
 
 def _compare_one(model: Path, engines: Sequence[str], threads: int, seconds: float,
-                 shapes: dict[str, tuple[int, ...]], progress: Callable[[str], None]) -> Comparison:
+                 shapes: dict[str, tuple[int, ...]], precision: str, progress: Callable[[str], None]) -> Comparison:
     processes = [Process(engine) for engine in engines]
     try:
-        signature = _load_all(processes, model, threads, shapes, progress)
+        signature = _load_all(processes, model, threads, shapes, precision, progress)
         inputs = {name: shape for name, (shape, _) in signature["inputs"].items()} if signature else {}
-        comparison = Comparison(model.stem, threads, inputs, [process.row for process in processes])
+        comparison = Comparison(model.stem, threads, inputs, [process.row for process in processes],
+                                precision=precision)
         _take_turns(comparison, processes, seconds, progress)
         comparison.notes += _compare_answers(processes)
         comparison.notes += [*_conditions(comparison.rows), *_scaling(comparison)]
@@ -106,7 +108,7 @@ def _compare_one(model: Path, engines: Sequence[str], threads: int, seconds: flo
             process.close()
 
 
-def _load_all(processes: list[Process], model: Path, threads: int, shapes: dict[str, tuple[int, ...]],
+def _load_all(processes: list[Process], model: Path, threads: int, shapes: dict[str, tuple[int, ...]], precision: str,
               progress: Callable[[str], None]) -> dict[str, Any] | None:
     """Load the model everywhere, MNN last because another must tell it the inputs; gives the signature."""
     cores = sorted(os.sched_getaffinity(0))[:threads] if hasattr(os, "sched_getaffinity") else []
@@ -115,10 +117,10 @@ def _load_all(processes: list[Process], model: Path, threads: int, shapes: dict[
         progress(f"{model.stem}: {process.row.engine} loads")
         own = process.threads or threads
         answer = process.order("load", path=str(model.resolve()), threads=own, cores=cores[:own], signature=signature,
-                               shapes={name: list(shape) for name, shape in shapes.items()})
+                               shapes={name: list(shape) for name, shape in shapes.items()}, precision=precision)
         if answer is not None:
             row = process.row
-            row.version, row.pinned = answer["version"], answer["pinned"]
+            row.version, row.precision, row.pinned = answer["version"], answer["precision"], answer["pinned"]
             for name in ("import_cpu", "load_cpu", "first_cpu", "first_wall"):
                 setattr(row, name, answer[name])
             signature = signature or answer["signature"]

@@ -31,16 +31,23 @@ class Signature:
 
 @dataclass(frozen=True)
 class Request:
-    """What to load. `signature` is what another engine found, for those that cannot tell themselves."""
+    """What to load. `signature` is what another engine found, for those that cannot tell themselves.
+
+    Engines that only know f32 take no notice of `precision`, and stand for the right answer.
+    """
 
     path: str
     shapes: dict[str, tuple[int, ...]]
     threads: int
     signature: Signature | None = None
+    precision: str = "f32"
 
 
 class Engine(Protocol):
-    """A model that is ready to run. Made by load(request) of its module; all arithmetic is f32."""
+    """A model that is ready to run. Made by load(request) of its module.
+
+    Arithmetic is f32, unless the engine has a `precision` that says otherwise.
+    """
 
     version: str
 

@@ -12,7 +12,10 @@ class Compiled:
     version = glowviz.__version__
 
     def __init__(self, request: Request) -> None:
-        self.executable = glowviz.compile(request.path, shapes=request.shapes, threads=request.threads)
+        self.precision = request.precision
+        self.executable = glowviz.compile(
+            request.path, shapes=request.shapes, threads=request.threads, precision=request.precision
+        )
 
     def signature(self) -> Signature:
         """As the program declares it."""

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, told to compute in f32: left alone it takes bf16 where the processor has it."""
+"""OpenVINO on the CPU, told which precision to compute in: left alone it takes bf16 where the processor has it."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ class Compiled:
     version = openvino.__version__.split("-")[0]
 
     def __init__(self, request: Request) -> None:
+        self.precision = request.precision
         core = openvino.Core()
         model = core.read_model(request.path)
         dims = {port.any_name: [_size(dim) for dim in port.partial_shape] for port in model.inputs}
         self.shapes = {name: bound(name, sizes, request.shapes) for name, sizes in dims.items()}
         model.reshape({name: list(shape) for name, shape in self.shapes.items()})
         self.compiled = core.compile_model(model, "CPU", {
-            "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
+            "INFERENCE_PRECISION_HINT": self.precision, "PERFORMANCE_HINT": "LATENCY", "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(request.threads), "ENABLE_CPU_PINNING": "NO"})
         self.request = self.compiled.create_infer_request()
         self.outputs = [port.any_name for port in self.compiled.outputs]

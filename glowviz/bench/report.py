@@ -21,6 +21,7 @@ class Row:
 
     engine: str
     version: str = ""
+    precision: str = "f32"
     error: str = ""
     rounds: list[list[int]] = field(default_factory=list)
     import_cpu: float = 0.0
@@ -61,6 +62,7 @@ class Comparison:
     inputs: dict[str, list[int]]
     rows: list[Row]
     notes: list[str] = field(default_factory=list)
+    precision: str = "f32"
     slowdowns: list[float] = field(default_factory=list)
     """With several threads: for each round, the calibration loop's time on all of them ÷ on one."""
 
@@ -85,12 +87,12 @@ class Comparison:
         """A table of one line an engine."""
         shapes = ", ".join(f"{name} {'×'.join(map(str, shape))}" for name, shape in self.inputs.items())
         plural = "" if self.threads == 1 else "s"
-        lines = [f"{self.model}   {shapes}   {self.threads} thread{plural}", HEADER]
+        lines = [f"{self.model}   {shapes}   {self.threads} thread{plural}   {self.precision}", HEADER]
         lines += [self._line(row) for row in self.rows]
         return "\n".join(lines + [f"  note: {note}" for note in self.notes])
 
     def _line(self, row: Row) -> str:
-        name = f"  {row.engine} {row.version}"
+        name = f"  {row.engine} {row.version}" + (f" {row.precision}" if self.precision != "f32" else "")
         if not row.rounds:
             return f"{name:<24}{row.error}"
         ratio, difference = self.ratio(row), row.difference

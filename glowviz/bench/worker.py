@@ -28,11 +28,11 @@ class Worker:
         self.known: Signature | None = None
 
     def load(self, path: str, shapes: dict[str, list[int]], threads: int, cores: list[int],
-             signature: dict[str, Any] | None) -> dict[str, Any]:
+             signature: dict[str, Any] | None, precision: str = "f32") -> dict[str, Any]:
         """Load the model and answer once; seconds count from the file to that answer, the library's import apart."""
         pinned = clock.pin(cores)
         bound = {name: tuple(shape) for name, shape in shapes.items()}
-        request = Request(path, bound, threads, signature_from(signature) if signature else None)
+        request = Request(path, bound, threads, signature_from(signature) if signature else None, precision)
         imported = clock.cpu_seconds()
         _import_only(self.name)
         start = (time.perf_counter(), clock.cpu_seconds())
@@ -41,7 +41,8 @@ class Worker:
         self.known = self.engine.signature()
         assert self.known is not None
         self.engine.run(random_feed(self.known, 0))
-        return {"version": self.engine.version, "pinned": pinned, "signature": signature_to(self.known),
+        return {"version": self.engine.version, "precision": getattr(self.engine, "precision", "f32"),
+                "pinned": pinned, "signature": signature_to(self.known),
                 "import_cpu": start[1] - imported, "load_wall": loaded[0] - start[0],
                 "load_cpu": loaded[1] - start[1], "first_wall": time.perf_counter() - start[0],
                 "first_cpu": clock.cpu_seconds() - start[1]}

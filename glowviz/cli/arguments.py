@@ -69,7 +69,7 @@ def _model(one: argparse.ArgumentParser) -> None:
                      help="bind the free dimensions of an input (may be given several times)")
     one.add_argument("--target", default="cpu", help="a name of `glowviz backends`")
     one.add_argument("--threads", type=int, default=1)
-    one.add_argument("--precision", default="f32")
+    one.add_argument("--precision", default="f32", help="f32, or bf16 on processors with AVX512-BF16")
     one.add_argument("--disable", action="append", default=[], metavar="PASS", help="switch a pass off")
     one.add_argument("--option", action="append", default=[], metavar="fuse.max_inputs=2", type=option,
                      help="set an option of a pass")
@@ -123,6 +123,7 @@ def _bench(one: argparse.ArgumentParser) -> None:
     one.add_argument("models", nargs="+", metavar="MODEL")
     one.add_argument("--against", default="onnxruntime", metavar="onnxruntime,openvino,mnn")
     one.add_argument("--threads", type=int, default=1)
+    one.add_argument("--precision", default="f32", help="f32 or bf16; engines that only know f32 compute in that")
     one.add_argument("--seconds", type=float, default=10.0, help="timing per engine and model")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape)
     one.add_argument("--json", action="store_true")

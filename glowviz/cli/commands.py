@@ -135,7 +135,7 @@ def bench(options: argparse.Namespace) -> int:
             raise Problem(f"No engine is called {name!r}", "--against", ", ".join(ENGINES),
                           "Give one of these, or a module of your own with a dot in its name")
     models = [model_path(model) for model in options.models]
-    report = compare(models, engines, options.threads, options.seconds, dict(options.shape))
+    report = compare(models, engines, options.threads, options.seconds, dict(options.shape), options.precision)
     print(report.json() if options.json else report.text())
     return 0
 
