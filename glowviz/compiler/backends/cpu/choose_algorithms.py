@@ -15,7 +15,8 @@ from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import DIRECT
 from glowviz.compiler.backends.cpu.plan_winograd import plan_conv_by_tiles
 from glowviz.compiler.backends.cpu.planner import plan_of
-from glowviz.compiler.ops import Conv
+from glowviz.compiler.ops import Conv, WideConv
+from glowviz.compiler.ops.wide import widened
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
@@ -24,6 +25,8 @@ BUDGET = 4e-5
 
 The promise for a network's outputs is 1e-4 of the largest.
 """
+BUDGET_OF_BF16 = 1e-3
+"""The same for convolutions of bf16 numbers, each of which was rounded by 2e-3 of itself at most."""
 WORTH = 0.93  # of the time of direct convolution from which tiles are worth their memory
 LARGEST = 8  # numbers of a transformed line, at most
 
@@ -53,6 +56,7 @@ class Layer:
 
     name: str
     options: tuple[Option, ...]
+    wide: bool = False
 
     @property
     def best(self) -> Option:
@@ -64,13 +68,22 @@ def algorithms(program: Program, target: Target) -> dict[str, dict[str, Any]]:
     layers = []
     for instr in program.instructions:
         try:
-            layers.append(Layer(instr.value or instr.outs[0], options_of(instr, program, target)))
+            options = options_of(instr, program, target)
         except Unsupported:
             continue
-    while sum(layer.best.error for layer in layers) > BUDGET:
+        wide = isinstance(heavy_of(instr, program).op, WideConv)
+        layers.append(Layer(instr.value or instr.outs[0], options, wide))
+    kept = _within([layer for layer in layers if not layer.wide], BUDGET)
+    kept += _within([layer for layer in layers if layer.wide], BUDGET_OF_BF16)
+    return {layer.name: layer.best.schedule for layer in kept if layer.best.error > 0}
+
+
+def _within(layers: list[Layer], budget: float) -> list[Layer]:
+    """The layers with slower options where their errors would add up to more than the budget."""
+    while sum(layer.best.error for layer in layers) > budget:
         worst = max(range(len(layers)), key=lambda n: _price(layers[n]))
         layers[worst] = replace(layers[worst], options=layers[worst].options[1:])
-    return {layer.name: layer.best.schedule for layer in layers if layer.best.error > 0}
+    return layers
 
 
 def _price(layer: Layer) -> float:
@@ -111,7 +124,7 @@ def _estimated(op: Any, tiled: Plan, program: Program) -> float:
     """The error of a convolution by these tiles, with its own weights."""
     payload = program.buffers[op.w].payload
     assert payload is not None, "plan_conv_by_tiles asked for it"
-    weights = payload.array
+    weights = widened(payload.array) if isinstance(op, WideConv) else payload.array
     return choose_winograd.estimated_error(weights, tiled.spec.filtering, op.group)
 
 

@@ -61,6 +61,7 @@ def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
     op: Conv | PackedConv = heavy.op  # type: ignore[assignment]  # the caller looked
     wide = isinstance(op, WideConv)
     source = pairs_of(op, program, target) if wide else map_of(program.buffers[op.x], target.vector_width)
+    read = map_of(program.buffers[op.x], target.vector_width, tuple(NUMBERS))
     result = result_map(heavy, program, target)
     shape = op.shape if isinstance(op, PackedConv) else program.buffers[op.w].type.dims
     windows = op.windows(program.buffers[op.x].type.dims, shape)
@@ -68,7 +69,7 @@ def plan_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
     epilogue = heavy.epilogue(op.b is not None, epilogue_extra(program, result))
     extras = tuple(buffer for _, buffer in heavy.extras)
     operands = (heavy.result, op.x, op.w, *([op.b] if op.b else []), *extras)
-    label = name_of(heavy, source, result, geometry[0], geometry[1])
+    label = name_of(heavy, read, result, geometry[0], geometry[1])
     if is_depthwise(source, result, op.group):
         spec = _made(depthwise.DepthwiseSpec, source, result, *geometry, epilogue)
         order = Order(((0, 0), (1, 0), (2, 0), (3, 0), (0, target.vector_width)))

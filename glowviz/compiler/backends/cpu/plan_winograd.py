@@ -10,11 +10,12 @@ from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.backends.cpu.kernels.winograd import WinogradSchedule, WinogradSpec
 from glowviz.compiler.backends.cpu.kernels.winograd_transforms import Filtering
-from glowviz.compiler.backends.cpu.maps import map_of
+from glowviz.compiler.backends.cpu.maps import NUMBERS, map_of
 from glowviz.compiler.backends.cpu.plan import Family, Plan, Repacked
 from glowviz.compiler.backends.cpu.plan_maps import blocked_map, epilogue_extra, name_of, result_map
 from glowviz.compiler.backends.cpu.winograd_ops import WinogradConv, WinogradInput, WinogradResult
 from glowviz.compiler.ops import Conv
+from glowviz.compiler.ops.wide import widened
 from glowviz.compiler.program import Program
 from glowviz.compiler.target import Target
 
@@ -36,7 +37,7 @@ def plan_conv_by_tiles(heavy: Heavy, program: Program, target: Target, outputs: 
         raise Unsupported("Winograd's tiles need a square kernel, stride 1 and no dilation")
     pads = (*windows.begins, *windows.ends)
     spec = _spec(heavy, program, target, Filtering(outputs, shape[2]), pads[:2], op.group)
-    array = weight.payload.array
+    array = widened(weight.payload.array)
 
     def repack(schedule: WinogradSchedule) -> Repacked:
         packed = winograd.pack_winograd_weights(array, spec, schedule.vectors)
@@ -61,7 +62,7 @@ def plan_winograd_conv(heavy: Heavy, program: Program, target: Target) -> Plan:
 def plan_winograd_input(heavy: Heavy, program: Program, target: Target) -> Plan:
     """winograd_input: tiles of a map into points."""
     op: WinogradInput = heavy.op  # type: ignore[assignment]  # the caller looked
-    source = blocked_map(op.x, program, target)
+    source = blocked_map(op.x, program, target, tuple(NUMBERS))
     shape = op.spec(program.buffers[op.x].type.dims).result
     result = Map(source.batch, source.block, shape.height, shape.width, source.block)
     spec = _made(WinogradSpec, source, result, Filtering(op.tile, op.taps), op.pads[:2])
@@ -83,7 +84,8 @@ def _spec(
     heavy: Heavy, program: Program, target: Target, filtering: Filtering, pads: tuple[int, ...], group: int
 ) -> WinogradSpec:
     op: Any = heavy.op
-    source, result = map_of(program.buffers[op.x], target.vector_width), result_map(heavy, program, target)
+    source = map_of(program.buffers[op.x], target.vector_width, tuple(NUMBERS))
+    result = result_map(heavy, program, target)
     if source.block != target.vector_width:
         raise Unsupported(f"%{op.x} is row-major")
     epilogue = heavy.epilogue(op.b is not None, epilogue_extra(program, result))

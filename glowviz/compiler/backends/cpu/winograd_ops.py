@@ -12,6 +12,7 @@ from glowviz.compiler.backends.cpu.kernels.winograd_transforms import Filtering
 from glowviz.compiler.ops import Conv
 from glowviz.compiler.ops.base import INSTRUCTIONS, Case, Op, Value, Work, case
 from glowviz.compiler.ops.cases import floats
+from glowviz.compiler.ops.wide import widened
 from glowviz.compiler.types import Type, channel_blocked
 
 Sides = tuple[int, int, int, int]
@@ -59,7 +60,7 @@ def untransformed(v: np.ndarray, w: np.ndarray, spec: WinogradSpec, vectors: int
 
 
 class WinogradConv(Op, abstract=True):
-    """Conv of stride 1 by tiles of `tile` x `tile` results; w holds transformed weights of `shape`.
+    """Conv of stride 1 by tiles of `tile` x `tile` results; w holds transformed weights of `shape`. x may be bf16.
 
     `block` channels of x and of the result lie together, `vectors` of those blocks make a panel of weights.
     """
@@ -89,11 +90,11 @@ class WinogradConv(Op, abstract=True):
         return pack_winograd_weights(weights, self.spec(dims), self.vectors)
 
     def infer(self, x: Type, w: Type, b: Type | None) -> Type:
-        return self.plain.infer(x, Type(w.elem, self.shape), b)
+        return self.plain.infer(x.with_elem(w.elem), Type(w.elem, self.shape), b)
 
     def reference(self, x: np.ndarray, w: np.ndarray, b: np.ndarray | None) -> np.ndarray:
         spec = self.spec(x.shape)
-        y = untransformed(transformed(x, spec), w, spec, self.vectors)
+        y = untransformed(transformed(x.astype(w.dtype), spec), w, spec, self.vectors)
         return y if b is None else y + b[:, None, None]
 
     def padding(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> dict[str, Sides]:
@@ -126,10 +127,11 @@ class WinogradInput(Op, abstract=True):
 
     def infer(self, x: Type) -> Type:
         spec = self.spec(x.dims)
-        return Type(x.elem, (spec.points, spec.source.blocks, spec.tiles, self.block))
+        elem = "f32" if x.elem == "bf16" else x.elem
+        return Type(elem, (spec.points, spec.source.blocks, spec.tiles, self.block))
 
     def reference(self, x: np.ndarray) -> np.ndarray:
-        spec = self.spec(x.shape)
+        spec, x = self.spec(x.shape), widened(x)
         v = transformed(x, spec)
         wide = np.zeros((spec.points, spec.source.blocks * self.block, spec.tiles), x.dtype)
         wide[:, : x.shape[1]] = v

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut
+from glowviz.compiler.backends.cpu.kernels.numbers import read
 from glowviz.compiler.backends.cpu.kernels.tile import Ahead, Level, Tile, multiply
 from glowviz.compiler.backends.cpu.kernels.winograd_transforms import Filtering, from_points, into_points
 from glowviz.compiler.backends.cpu.kernels.write_back import Goal, write_back
@@ -74,7 +75,8 @@ class InputTiles:
         if spec.result.width % spec.filtering.outputs == 0:
             columns = self.size
         with em.loop(0, columns) as loop:
-            line = [em.load(em.offset(row, loop.index * spec.source.pixel)) for row in rows]
+            at, number = loop.index * spec.source.pixel, spec.source.number
+            line = [read(em, em.offset(row, at), number) for row in rows]
             self._store_column(loop.index, into_points(line, spec.filtering))
         if not isinstance(columns, int):
             with em.loop(columns, self.size) as loop:
