@@ -137,13 +137,15 @@ def _take_turns(
         if turn >= LEAST_ROUNDS and all(sum(process.row.times) >= 1000 * seconds for process in processes):
             break  # each call is longer than a window
         progress(f"round {turn + 1} of {rounds}")
-        if calibration is not None:
-            comparison.slowdowns.append(calibration.slowdown())
+        slowdowns = [calibration.slowdown()] if calibration is not None else []
         for process in processes:
             answer = process.order("window", seconds=min(WINDOW, seconds / rounds), seed=1000 * (turn + 1))
             if answer is not None:
                 process.row.rounds.append(answer["times"])
                 process.row.real_time = answer["real_time"]
+            if calibration is not None and process.threads != 1:  # beside every window, for the cores change any time
+                slowdowns.append(calibration.slowdown())
+        comparison.slowdowns += [max(slowdowns)] if slowdowns else []
     for process in processes:
         if process.row.error:
             process.row.rounds.clear()

@@ -64,7 +64,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     precision: str = "f32"
     slowdowns: list[float] = field(default_factory=list)
-    """With several threads: for each round, the calibration loop's time on all of them ÷ on one."""
+    """With several threads: for each round, the worst of the calibration loops beside its windows, all threads ÷ one."""
 
     @property
     def counted(self) -> list[int]:
