@@ -64,7 +64,7 @@ class Comparison:
     notes: list[str] = field(default_factory=list)
     precision: str = "f32"
     slowdowns: list[float] = field(default_factory=list)
-    """With several threads: for each round, the worst of the calibration loops beside its windows, all threads ÷ one."""
+    """With several threads: for each round, the worst calibration loop beside its windows, all threads ÷ one."""
 
     @property
     def counted(self) -> list[int]:
@@ -105,7 +105,8 @@ HEADER = (f"  {'engine':<22}{'min ms':>10}{'median':>10}{'spread':>8}{'calls':>7
           f"{'load CPU':>9}{'first s':>9}{'MB':>8}")
 LEGEND = ("ratio: how many times as fast the first engine is (median of the rounds' minima) · max diff: against the "
           "first other engine, share of max |output|\n"
-          "load CPU: processor seconds from the file to a ready model (glowviz finds what it compiled before in its cache) · first s: seconds from the file to the first "
+          "load CPU: processor seconds from the file to a ready model; glowviz finds in its cache what it compiled before "
+          "· first s: seconds from the file to the first "
           "answer · MB: peak of the process")
 
 
