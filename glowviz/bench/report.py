@@ -105,9 +105,8 @@ HEADER = (f"  {'engine':<22}{'min ms':>10}{'median':>10}{'spread':>8}{'calls':>7
           f"{'load CPU':>9}{'first s':>9}{'MB':>8}")
 LEGEND = ("ratio: how many times as fast the first engine is (median of the rounds' minima) · max diff: against the "
           "first other engine, share of max |output|\n"
-          "load CPU: processor seconds from the file to a ready model; glowviz finds in its cache what it compiled before "
-          "· first s: seconds from the file to the first "
-          "answer · MB: peak of the process")
+          "load CPU: processor seconds from the file to a ready model; glowviz finds in its cache what it compiled "
+          "before · first s: seconds from the file to the first answer · MB: peak of the process")
 
 
 @dataclass
