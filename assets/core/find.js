@@ -19,7 +19,7 @@ export function find(table, query) {
 function fits(table, row, words, filters, all) {
   const text = `${table.name[row]} ${table.title[row]} ${table.op[row]} ${table.text[row]}`.toLowerCase();
   if (!words.every((word) => text.includes(word))) return false;
-  if (filters.op && !table.op[row].toLowerCase().includes(filters.op)) return false;
+  if (filters.op && !table.ops[row].some((op) => op.includes(filters.op))) return false;
   if (filters.level && table.level[row] !== filters.level) return false;
   const type = filters.dtype || filters.type;
   if (type && !table.type[row].toLowerCase().includes(type)) return false;

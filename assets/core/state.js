@@ -19,6 +19,7 @@ const DEFAULTS = {
   camera: null,         // "x,y,zoom": the world point in the middle of the canvas; null = as the picture opens
   lesson: null,         // name of the lesson that is taught, and its step from 0
   step: 0,
+  tolerance: 2e-5,      // error, of max |reference|, from which a value counts as wrong
   codeLine: 0,          // line of LLVM IR pointed at, from 1; 0 = none
   left: 300, right: 340, dockHeight: 300,
   hideLeft: false, hideRight: false,
@@ -28,7 +29,7 @@ const DEFAULTS = {
 };
 const REMEMBERED = ["left", "right", "dockHeight", "hideLeft", "hideRight", "theme", "projector"];
 const LINKED = ["recording", "against", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2", "kernel",
-  "camera", "lesson", "step"];
+  "camera", "lesson", "step", "tolerance"];
 const NUMBERS = ["at", "base", "step"];
 const STORAGE = "glowviz.view";
 
@@ -56,6 +57,11 @@ export function update(changes, { undo = true } = {}) {
   remember();
   if (changed.some((key) => LINKED.includes(key))) writeAddress(undo);
   tell(changed);
+}
+
+// Selects a value as a click on it does: its card comes forward, unless a tab about the selection is open already.
+export function select(name, more = {}) {
+  update({ selected: name, ...(name !== null && ["overview", "changes"].includes(current.tab) ? { tab: "life" } : {}), ...more });
 }
 
 function tell(changed) {
@@ -135,6 +141,7 @@ function readAddress() {
     const value = DEFAULTS[key] === null || typeof DEFAULTS[key] === "string" ? text : parse(text);
     if (NUMBERS.includes(key)) current[key] = Number.isInteger(Number(text)) ? Number(text) : DEFAULTS[key];
     else if (key === "opened") current[key] = Array.isArray(value) ? value.map(String) : [];
+    else if (key === "tolerance") current[key] = value >= 0 && value <= 1 ? Number(value) : DEFAULTS[key];
     else if (typeof DEFAULTS[key] === "boolean") current[key] = value === true;
     else current[key] = text;
   }

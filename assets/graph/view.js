@@ -2,7 +2,7 @@
 
 import { get, remove } from "../core/api.js";
 import { el, empty, failed, loading, replace } from "../core/dom.js";
-import { state, subscribe, update } from "../core/state.js";
+import { select, state, subscribe, update } from "../core/state.js";
 import { Bitmap } from "./bitmap.js";
 import { Camera } from "./camera.js";
 import { colouring } from "./colour.js";
@@ -48,7 +48,7 @@ export class GraphView {
       subscribe(["recording", "at", "base", "fold", "opened", "constants"], () => this.load()),
       subscribe(["selected", "focus"], () => this.picked()),
       subscribe(["camera"], () => this.follow()),
-      subscribe(["colour"], () => this.recolour()),
+      subscribe(["colour", "tolerance"], () => this.recolour()),
       subscribe(["theme", "projector"], () => { forgetPalette(); this.recolour(); }),
       subscribe(["projector"], () => { this.camera.scaled(state().projector ? PROJECTED : 1); this.moved(); }),
     ];
@@ -228,7 +228,7 @@ export class GraphView {
   }
 
   select(name) {
-    update({ selected: name, ...(name !== null && ["overview", "changes"].includes(state().tab) ? { tab: "life" } : {}) });
+    select(name);
     this.onselect(name);
   }
 
@@ -359,7 +359,7 @@ export class GraphView {
   spoken(box) {
     const s = this.scene;
     const change = this.marks.changes[s.state[box]].key;
-    return `${s.title[box]}, ${s.op[box]}, ${s.detail[box]}${change === "same" ? "" : ", " + change}`;
+    return `${s.title[box]}${s.op[box] === s.title[box] ? "" : `, ${s.op[box]}`}, ${s.detail[box]}${change === "same" ? "" : ", " + change}`;
   }
 
   describe() {

@@ -1,13 +1,14 @@
 // The command palette: every key's command, every pass, every tab, by typing a part of its name.
 
-import { el, empty } from "../core/dom.js";
+import { copy, el, empty } from "../core/dom.js";
 import { table } from "../core/keys.js";
 import { goTo, session } from "../core/session.js";
 import { exported } from "../core/inlined.js";
-import { state, update } from "../core/state.js";
+import { permalink, state, update } from "../core/state.js";
 import { MODES } from "../graph/colour.js";
 import { savePicture } from "./bar.js";
 import { chooser } from "./chooser.js";
+import { attempt } from "./compile.js";
 import { DOCK_TABS } from "./dock.js";
 import { openOverlay } from "./overlays.js";
 import { save } from "./saving.js";
@@ -44,7 +45,7 @@ function commands() {
   const keyed = table().filter((binding) => !binding.when || binding.when({ target: document.body }))
     .filter((binding) => !binding.keys.includes("ArrowDown"))
     .map((binding) => ({ group: binding.group, label: binding.label, keys: binding.keys[0], run: () => binding.run({ key: binding.keys[0], target: document.body }) }));
-  const views = passes ? DOCK_TABS.map(([key, label]) => ({ group: "Show", label, run: () => update({ dock: key }) })) : [];
+  const views = passes ? DOCK_TABS.map(([key, label]) => ({ group: "Show", label, run: () => showDock(key) })) : [];
   const colours = passes ? MODES.map((mode) => ({ group: "Colour by", label: mode, run: () => update({ colour: mode, colourChosen: true }) })) : [];
   const rows = passes ? passes.rows.snapshot.map((at, row) => ({ at, name: passes.rows.name[row], row })).filter(({ at }) => at >= 0)
     .map(({ at, name, row }) => ({ group: "Go to pass", label: `${at} ${name}`, keys: passes.rows.fired[row] || null, run: () => goTo(at) })) : [];
@@ -52,7 +53,29 @@ function commands() {
     { group: "Model", label: "Open another model", run: () => update({ recording: null, selected: null, at: 0 }) },
     { group: "Model", label: "Try passes on a graph", run: () => openOverlay("editor") },
     ...(passes ? saves() : []),
-    ...(passes ? [{ group: "Model", label: "Compile again with other settings", run: () => openOverlay("settings") }] : []),
+    ...(passes ? [{ group: "Share", label: "Copy the link to exactly this view", run: () => { copy(permalink()); } }] : []),
+    ...(passes && !exported ? [{ group: "Model", label: "Compile again with other settings", run: () => openOverlay("settings") }] : []),
   ];
-  return [...keyed, ...views, ...colours, ...more, ...rows];
+  return [...keyed, ...views, ...colours, ...more, ...(passes && !exported ? runs(passes) : []), ...rows];
+}
+
+// What a click on a button elsewhere starts: the search for a wrong pass, a finding's remedy, a run without a pass.
+function runs({ rows }) {
+  const { recording } = state(), { overview } = session(), off = overview?.disabled || [];
+  const tries = (overview?.findings || []).filter((one) => one.action)
+    .map(({ text, action }) => ({ group: "Finding", label: `${action.label}: ${text}`, run: () => attempt({ recording, ...action.request }) }));
+  const names = [...new Set(rows.name.filter((_, row) => rows.snapshot[row] > 0 && !rows.required[row] && rows.level[row] !== "kernels"))];
+  const switches = names.map((name) => ({ group: "Run", label: `${off.includes(name) ? "with" : "without"} ${name}`,
+    run: () => attempt({ recording, disable: off.includes(name) ? off.filter((other) => other !== name) : [...off, name] }) }));
+  return [{ group: "Run", label: "Bisect: the first pass that changes a result", run: () => openOverlay("bisect") }, ...tries, ...switches];
+}
+
+// Opens a view of the dock and goes into it: what it shows is walked with arrows from there.
+async function showDock(key) {
+  update({ dock: key });
+  for (let wait = 0; wait < 40; wait += 1) {
+    const inside = document.querySelector(".dock-side .virtual, .dock-side .scrub, .dock-side .state");
+    if (inside && !inside.classList.contains("loading")) { inside.focus(); return; }
+    await new Promise((resolve) => { setTimeout(resolve, 50); });
+  }
 }

@@ -3,7 +3,7 @@
 import { address } from "../core/api.js";
 import { button, copy, el, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
-import { state, subscribe, update } from "../core/state.js";
+import { select, state, subscribe } from "../core/state.js";
 import { pieces } from "../core/tokens.js";
 import { VirtualList } from "../core/virtual_list.js";
 
@@ -52,6 +52,6 @@ function row(payload, index) {
   const name = payload.names[index], change = payload.state[index] || 0;
   const chosen = name !== "" && name === state().selected;
   return el(`div.code-line${chosen ? ".chosen" : ""}${name ? ".named" : ""}.c${change}`, {
-    style: { height: `${lineHeight()}px` }, onclick: name ? () => update({ selected: name }) : null,
+    style: { height: `${lineHeight()}px` }, onclick: name ? () => select(name) : null,
   }, el("span.gutter", {}, String(index + 1)), el("span.mark", {}, MARKS[change]), el("span.source", {}, pieces(payload.lines[index], "ir")));
 }

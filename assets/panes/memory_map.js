@@ -4,7 +4,7 @@ import { address } from "../core/api.js";
 import { el, empty, replace } from "../core/dom.js";
 import { bytes, hex } from "../core/format.js";
 import { watch } from "../core/pane.js";
-import { state, subscribe, update } from "../core/state.js";
+import { select, state, subscribe } from "../core/state.js";
 import { palette } from "../graph/palette.js";
 import { account } from "./overview.js";
 import { scrubber } from "./scrub.js";
@@ -242,7 +242,7 @@ class MemoryMap {
 
   click(event) {
     const at = this.find(event);
-    if (at >= 0) update({ selected: this.buffers.value[at] || this.buffers.name[at] });
+    if (at >= 0) select(this.buffers.value[at] || this.buffers.name[at]);
   }
 }
 

@@ -26,7 +26,8 @@ def search(recording: Recording, query: str, costs: Costs) -> Payload:
     names = {step["snapshot"]: step["name"] for step in recording.passes()}
     text = words[0] if words else filters.get("op", "")
     candidates = recording.search(text, limit=EVERY if filters else MOST * 5)
-    found = [one for one in candidates if _fits(one, words, filters, names)]
+    ever = _ever(recording, names) if filters.keys() & {"op", "pass"} else {}
+    found = [one for one in candidates if _fits(one, words, filters, ever)]
     found = _of_type(recording, _costing(costs, found, filters.get("cost")), filters)
     found.sort(key=lambda one: _distance(one, text.lower()))
     columns: dict[str, list[Any]] = {key: [] for key in COLUMNS}
@@ -42,21 +43,34 @@ def search(recording: Recording, query: str, costs: Costs) -> Payload:
 def index(recording: Recording, costs: Costs) -> Payload:
     """Return all that search looks at, for a page without a server: columns, one entry per name.
 
-    `text` is what words are looked for in, `passes` the passes that made and ended it, `cost` ms (or null).
+    `text` is what words are looked for in, `ops` and `passes` as `_ever` tells them, `cost` ms (or null).
     """
     names = {step["snapshot"]: step["name"] for step in recording.passes()}
-    times = costs()
+    times, ever = costs(), _ever(recording, names)
     types = _types(recording)
     columns: dict[str, list[Any]] = {
-        key: [] for key in (*COLUMNS[:7], "level", "text", "passes", "cost")}
+        key: [] for key in (*COLUMNS[:7], "level", "text", "ops", "passes", "cost")}
     for one in recording.search("", limit=EVERY):
         name, title, op, _, born, died = _facts(one)
         row = (name, title, op, types.get(name, ""), born, died, _went(one, names), one.level,
-               " ".join(one.origin),
-               [names.get(one.born, ""), names.get(one.died or -1, "")], times.get(name))
+               " ".join(one.origin), *map(sorted, ever.get(name, ([one.op.lower()], []))), times.get(name))
         for key, value in zip(columns, row, strict=True):
             columns[key].append(value)
     return columns
+
+
+Ever = dict[str, tuple[set[str], set[str]]]
+
+
+def _ever(recording: Recording, names: dict[int, str]) -> Ever:
+    """Return name → the ops that it ever was, in lower case, and the passes that made, changed or ended it."""
+    found: Ever = {}
+    for table, op in (("nodes", "op"), ("buffers", "kind")):
+        for row in recording.query(f"SELECT name, {op} AS op, born, died FROM {table}"):
+            ops, passes = found.setdefault(row["name"], (set(), set()))
+            ops.add(row["op"].lower())
+            passes.update({names.get(row["born"], ""), names.get(row["died"], "")} - {""})
+    return found
 
 
 def _facts(one: Found) -> tuple[str, str, str, str, int, int]:
@@ -115,18 +129,18 @@ def _distance(one: Found, word: str) -> int:
     return 1 if any(name.startswith(word) for name in names) else 2 if any(word in name for name in names) else 3
 
 
-def _fits(one: Found, words: list[str], filters: dict[str, str], names: dict[int, str]) -> bool:
+def _fits(one: Found, words: list[str], filters: dict[str, str], ever: Ever) -> bool:
     text = f"{one.name} {one.label} {one.op} {' '.join(one.origin)}".lower()
     if not all(word.lower() in text for word in words):
         return False
-    if "op" in filters and filters["op"] not in one.op.lower():
+    ops, passes = ever.get(one.name, ({one.op.lower()}, set()))
+    if "op" in filters and not any(filters["op"] in op for op in ops):
         return False
     if "level" in filters and filters["level"] != one.level:
         return False
     if "scope" in filters and not _inside(one, filters["scope"]):
         return False
-    wanted = filters.get("pass")
-    return wanted is None or wanted in (names.get(one.born, ""), names.get(one.died or -1, ""))
+    return "pass" not in filters or filters["pass"] in passes
 
 
 def _inside(one: Found, scope: str) -> bool:
