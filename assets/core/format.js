@@ -12,6 +12,7 @@ export function bytes(count) {
 export function digits(value, count = 3) {
   if (value === 0) return "0";
   const size = Math.abs(value);
+  if (size >= 1e300) return value < 0 ? "−∞" : "∞"; // JSON knows no infinity
   if (size >= 10 ** count) return Math.round(value).toLocaleString("en-US").replace("-", "−");
   const text = size >= 1e-4 ? Number(value.toPrecision(count)).toString() : value.toExponential(0);
   return text.replace("-", "−");

@@ -1,5 +1,6 @@
 // What colour means right now: one of six modes gives every box its ground, its bar and its printed number.
 
+import { state } from "../core/state.js";
 import { digits, bytes, milliseconds } from "../core/format.js";
 
 export const MODES = ["Family", "Change", "Time", "Memory", "Error", "Type"];
@@ -55,19 +56,41 @@ function byHeat(scene, key, colours) {
   const heat = scene.heat[key];
   const values = heat ? heat.values : [];
   const most = values.reduce((best, value) => (value > best ? value : best), 0);
-  const level = (box) => (values[box] === null || values[box] === undefined || !most ? -1 : Math.round((values[box] / most) * 16));
+  const known = (box) => values[box] !== null && values[box] !== undefined;
+  const { tolerance } = state();
+  const error = key === "error";
+  const share = error ? (value) => distance(value, tolerance) : (value) => value / most;
+  const level = (box) => (!known(box) || (!most && !error) ? -1 : Math.round(share(values[box]) * 16));
+  const beyond = (box) => error && known(box) && values[box] > tolerance;
   const top = new Set([...values.keys()].filter((b) => values[b] > 0).sort((a, b) => values[b] - values[a]).slice(0, 10));
   const shown = (value) => printed(value, heat.unit);
   return {
     ground: (box) => (level(box) < 0 ? colours.panel : colours.ramp[level(box)]),
-    bar: (box) => (level(box) < 0 ? colours.line : colours.ramp[level(box)]),
+    bar: (box) => (level(box) < 0 ? colours.line : beyond(box) ? colours.changes[2] : colours.ramp[level(box)]),
     text: (box) => (level(box) < 0 ? colours.muted : colours.onRamp[level(box)]),
-    number: (box) => (top.has(box) ? shown(values[box]) : ""),
+    number: (box) => (top.has(box) || beyond(box) ? `${beyond(box) ? "✕ " : ""}${shown(values[box])}` : ""),
     icon: (box) => (level(box) < 0 ? colours.muted : colours.onRamp[level(box)]),
     heat: true,
-    entries: most ? [{ ramp: true, low: shown(0), high: shown(most) }] : [],
-    missing: most ? "" : `no ${key} known at this state`,
+    entries: error ? heldAgainst(values, tolerance, shown) : most ? [{ ramp: true, low: shown(0), high: shown(most) }] : [],
+    missing: most || (error && values.some((value) => value !== null)) ? "" : `no ${key} known at this state`,
   };
+}
+
+// Errors spread over many powers of ten: the tolerance stands in the middle, four powers to either side.
+const POWERS = 4;
+
+function distance(value, tolerance) {
+  if (!value) return 0;
+  const powers = tolerance ? Math.log10(value / tolerance) : POWERS;
+  return Math.min(1, Math.max(0, (powers + POWERS) / (2 * POWERS)));
+}
+
+function heldAgainst(values, tolerance, shown) {
+  const measured = values.filter((value) => value !== null && value !== undefined);
+  if (!measured.length) return [];
+  const beyond = measured.filter((value) => value > tolerance).length;
+  const place = (power) => shown(tolerance * 10 ** power);
+  return [{ ramp: true, low: place(-POWERS), high: place(POWERS), tolerance, beyond: beyond ? `✕ ${beyond} of ${measured.length} boxes beyond it` : `✓ all ${measured.length} boxes within it` }];
 }
 
 function printed(value, unit) {

@@ -3,6 +3,7 @@
 import { button, el, icon, replace } from "../core/dom.js";
 import { rowOf, stepPass } from "../core/session.js";
 import { state, subscribe, update } from "../core/state.js";
+import { toleranceField } from "../page/tolerance.js";
 import { MODES } from "./colour.js";
 
 const MOST_UNFOLDED = 40;
@@ -49,7 +50,8 @@ function choice(label, options, onchange) {
 function legendEntry(entry, colours) {
   if (entry.ramp) {
     const ramp = el("span.ramp", { style: { background: `linear-gradient(90deg, ${colours["heat-low"]}, ${colours["heat-high"]})` } });
-    return el("span.entry", {}, entry.low, ramp, entry.high);
+    const held = entry.tolerance === undefined ? null : el("label.entry.held", {}, "tolerance", toleranceField("Tolerance of the heat"), el("span", {}, entry.beyond));
+    return [el("span.entry", {}, entry.low, ramp, entry.high), held];
   }
   const sign = icon(entry.icon, 12);
   sign.style.color = entry.colour;

@@ -4,11 +4,12 @@ import { address, get, post, remove } from "../core/api.js";
 import { button, el, failed, icon, replace } from "../core/dom.js";
 import { goTo } from "../core/session.js";
 import { state } from "../core/state.js";
+import { toleranceField } from "./tolerance.js";
 
 const POLL = 250;
 
 export function bisect(body, { close }) {
-  const tolerance = el("input.field.short", { type: "number", min: 0, max: 1, step: "any", value: "2e-5", "aria-label": "Tolerance, of the largest value" });
+  const tolerance = toleranceField("Tolerance, of the largest value");
   const result = el("div.bisect-result", { "aria-live": "polite" });
   const again = button("Search again", () => search(), { kind: "small" });
   let check = null, timer = 0, closed = false;
@@ -18,7 +19,7 @@ export function bisect(body, { close }) {
     stop();
     replace(result, waiting("starting"));
     try {
-      ({ check } = await post(address(state().recording, "bisect"), { tolerance: Number(tolerance.value) }));
+      ({ check } = await post(address(state().recording, "bisect"), { tolerance: state().tolerance }));
       await look();
     } catch (error) {
       replace(result, failed(error, search));

@@ -3,6 +3,7 @@
 import { el, icon, replace } from "../core/dom.js";
 import { bisect } from "./bisect.js";
 import { editor } from "./editor.js";
+import { given } from "./given.js";
 import { help } from "./help.js";
 import { paletteOverlay } from "./palette.js";
 import { searchOverlay } from "./search.js";
@@ -15,6 +16,7 @@ const KINDS = {
   help: { title: "Keys", draw: help },
   shapes: { title: "Free dimensions", draw: shapesForm },
   settings: { title: "Compile again", draw: settings },
+  given: { title: "Run with your input", draw: given, broad: true },
   bisect: { title: "First pass that changes a result", draw: bisect },
   editor: { title: "Try passes on a graph", draw: editor, full: true },
 };
@@ -29,10 +31,10 @@ export function mountOverlays(element) {
 export function openOverlay(kind, options = {}) {
   if (!host) return;
   if (open) closeOverlay();
-  const { title, draw, wide, full } = KINDS[kind];
+  const { title, draw, wide, full, broad } = KINDS[kind];
   before = document.activeElement;
   const body = el("div.overlay-body");
-  const box = el(`div.overlay${wide ? ".wide" : ""}${full ? ".full" : ""}`, { role: "dialog", "aria-modal": "true", "aria-label": title, dataset: { ownArrows: "" } },
+  const box = el(`div.overlay${wide ? ".wide" : ""}${full ? ".full" : ""}${broad ? ".broad" : ""}`, { role: "dialog", "aria-modal": "true", "aria-label": title, dataset: { ownArrows: "" } },
     wide ? null : el("header", {}, el("h2", {}, title), el("button.bare", { type: "button", "aria-label": "Close", onclick: closeOverlay }, icon("cross"))), body);
   const shade = el("div.shade", { onpointerdown: (event) => { if (event.target === shade) closeOverlay(); } }, box);
   shade.addEventListener("keydown", (event) => trap(event, box));

@@ -10,7 +10,7 @@ import { compile, openPath } from "./compile.js";
 import { openOverlay } from "./overlays.js";
 import { coach } from "./coach.js";
 import { openLesson } from "./lesson.js";
-import { upload } from "./upload.js";
+import { isModel, upload } from "./upload.js";
 
 let first = ""; // the gallery's first card, which the first door opens
 
@@ -158,6 +158,8 @@ function wireDrop(note) {
     if (!event.dataTransfer?.files.length) return;
     event.preventDefault();
     document.documentElement.classList.remove("dropping");
-    send([...event.dataTransfer.files], note);
+    const files = [...event.dataTransfer.files];
+    if (state().recording && !files.some(({ name }) => isModel(name))) openOverlay("given", { files });
+    else send(files, note);
   });
 }

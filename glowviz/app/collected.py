@@ -2,6 +2,7 @@
 
 import base64
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from glowviz.app.recordings import RecordingReader
 IDENTIFIER = "0" * 32  # the id that assets/standalone.js opens
 HERE = f"/api/r/{IDENTIFIER}"
 BUDGET = 24 << 20  # bytes of payloads; what is asked for least is left out first
+MOST_MAPS = 1 << 19  # bytes of pictures of tensors
 MOST_LIVES = 3000
 DEEPEST = 4  # levels of blocks in blocks that are unfolded
 VARIANTS = 9  # ways of looking at a state beside the first: folding, unfolded or not, constants or not
@@ -184,12 +186,19 @@ def _lives(reader: RecordingReader, room: _Room) -> Iterator[tuple[str, Payload]
 
 def _refusals(reader: RecordingReader, room: _Room) -> Iterator[tuple[str, Payload]]:
     """Yield why each node was left alone, as asked in the last graph in which it lives, and its values."""
-    last = reader.recording.last("graph") or 0
+    last, maps = reader.recording.last("graph") or 0, Counter[str]()
     rows = reader.recording.query("SELECT name, MAX(died) AS died FROM nodes GROUP BY name ORDER BY MIN(rowid)")
     ends = dict.fromkeys(room.boxes(), last) | {row["name"]: min(last, row["died"] - 1) for row in rows[:MOST_LIVES]}
     for name, at in sorted(ends.items(), key=lambda one: -one[1]):  # state by state: each graph is read once
         yield from _told(f"why?name={name}", lambda name=name, at=at: reader.why(at, name))
-        yield from _told(f"values?name={name}", lambda name=name, at=at: reader.values(at, name))
+        yield from _told(f"values?name={name}", lambda name=name, at=at: _values(reader, at, name, maps))
+
+
+def _values(reader: RecordingReader, at: int, name: str, maps: Counter[str]) -> Payload:
+    """Return a tensor's numbers; its maps only as long as the page has room for them, for they hardly pack."""
+    found = reader.values(at, name)
+    maps["bytes"] += len((found.get("picture") or {}).get("pixels", ""))
+    return found if maps["bytes"] < MOST_MAPS else found | {"picture": None}
 
 
 def _code(reader: RecordingReader, room: _Room) -> Iterator[tuple[str, Payload]]:

@@ -79,6 +79,7 @@ class RecordingReader:
     def overview(self) -> Payload:
         card = overview.overview(self.recording, self.notes.get("title", ""), self.notes.get("weights", "unknown"))
         status = self._status()
+        card["bound"] = " · ".join(filter(None, (card["bound"], self.notes.get("on", ""))))
         return card | {"status": status, "problems": max(card["problems"], int(status == "failed"))}
 
     def passes(self) -> Payload:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,10 @@ def _found(store: Store, row: Payload) -> Payload:
     return {"input": str(row.get("input", "")), "file": name, "kept": kept, "path": str(path)}
 
 
-def trial_words(trial: Payload) -> str:
+def trial_words(trial: Payload | None) -> str:
     """Return a trial in few words, for the line in the bar: "on cat.png", "on a 7", "on seed 3"."""
+    if not trial:
+        return ""
     names = list(dict.fromkeys(row["file"] for row in trial["inputs"]))
     told = names[0] if names else trial["sample"] or (f"seed {trial['seed']}" if trial["seed"] else "")
     more = f" and {len(names) - 1} more" if len(names) > 1 else ""
@@ -78,7 +81,8 @@ def trial_run(trial: Payload | None, main: str) -> TrialRun | None:
                       Recipe.of(trial["recipe"]), trial["seed"], fill=True)
     if not trial["sample"]:
         return made
-    return TrialRun({**_sample(main, trial["sample"]), **made.inputs}, made.expected, made.seed, True, made.loose)
+    arrays, told = _sample(main, trial["sample"]), f"the sample {trial['sample']}"
+    return replace(made, inputs={**arrays, **made.inputs}, sources={**dict.fromkeys(arrays, told), **made.sources})
 
 
 def samples_of(main: str) -> list[str]:
@@ -146,7 +150,8 @@ def _row(graph: Graph, run: TrialRun, name: str, given: Given | None) -> Payload
     if given is None:
         return {"name": name, "told": run.random_told(graph, name), "picture": None, "problem": None}
     try:
-        array, told = filled(name, graph.inputs[name], given)
+        array, made = filled(name, graph.inputs[name], given)
+        told = run.given_told(graph, name, made)
     except CompilerProblem as error:
         return {"name": name, "told": "", "picture": None, "problem": payload_of(error)}
     seen = raster(0, name, array)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class TrialRun:
     seed: int = 0
     fill: bool = False
     loose: frozenset[str] = frozenset()
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Where an array comes from, by the name it was given under: a file, or a sample."""
 
     def feeds(self, graph: Graph) -> dict[str, np.ndarray]:
         """Return what the graph runs on; a Problem names the input that is missing, unknown or of another form."""
@@ -49,8 +51,14 @@ class TrialRun:
     def told(self, graph: Graph) -> dict[str, str]:
         """Return for each input where its numbers come from, as a sentence without its full stop."""
         given = self.named(graph)
-        return {name: filled(name, type_, given[name])[1] if name in given else self.random_told(graph, name)
-                for name, type_ in graph.inputs.items()}
+        return {name: self.given_told(graph, name, filled(name, type_, given[name])[1])
+                if name in given else self.random_told(graph, name) for name, type_ in graph.inputs.items()}
+
+    def given_told(self, graph: Graph, name: str, told: str) -> str:
+        """Return how an input came about, with the file it comes from."""
+        source = next((self.sources[one] for one, wanted in placed(self.inputs, graph.inputs, self.loose).items()
+                       if wanted == name and one in self.sources), "given")
+        return told if told.startswith(f"{source}:") else f"{source}{told}"
 
     def random_told(self, graph: Graph, name: str) -> str:
         """Return what an input that is not given holds."""
@@ -92,7 +100,7 @@ class TrialRun:
         """Return the same, where an expected output's name stands for an output without one (arr_0, a file's name)."""
         names = placed(self.expected, [one.public for one in graph.outputs], self.loose)
         expected = {names.get(name, name): array for name, array in self.expected.items()}
-        return TrialRun(self.inputs, expected, self.seed, self.fill, self.loose)
+        return replace(self, expected=expected)
 
     def difference_of(self, name: str, made: Any) -> OutputDifference | None:
         """Return how far a value is from what is expected of it; None where nothing is."""
@@ -109,14 +117,14 @@ def placed(given: Iterable[str], wanted: Iterable[str], loose: Iterable[str] = (
 
 
 def filled(name: str, wanted: Type, given: Given) -> tuple[np.ndarray, str]:
-    """Return an input of exactly the wanted type, and a sentence on how it came about; a Problem says what is wrong."""
+    """Return an input of exactly the wanted type, and what was done for it in words; a Problem says what is wrong."""
     if isinstance(given, Picture):
         return given.made(wanted)
     array = with_batch(given, () if wanted.held else tuple(wanted.dims))
     fitted = check_input(name, wanted, array)
     if array.dtype == getattr(fitted, "dtype", None):
-        return fitted, "given"
-    return fitted, f"given as {array.dtype}, converted to {wanted.elem}"
+        return fitted, ""
+    return fitted, f", {array.dtype} converted to {wanted.elem}"
 
 
 def with_batch(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -137,18 +145,20 @@ def trial_from(
     """
     inputs: dict[str, Given] = {}
     loose: set[str] = set()
+    sources: dict[str, str] = {}
     for wanted, name, path in files:
         found = _contents(name, path, recipe or Recipe())
         if wanted:
-            inputs[wanted] = _only(name, wanted, found)
-            continue
+            found = {wanted: _only(name, wanted, found)}
+        else:
+            loose.update({Path(name).stem} & set(found))
         inputs.update(found)
-        loose.update({Path(name).stem} & set(found))
+        sources.update(dict.fromkeys(found, name))
     hoped: dict[str, np.ndarray] = {}
     for name, path in expected:
         hoped.update(arrays_of(path, name))
         loose.add(Path(name).stem)
-    return TrialRun(inputs, hoped, seed, fill, frozenset(loose))
+    return TrialRun(inputs, hoped, seed, fill, frozenset(loose), sources)
 
 
 def _contents(name: str, path: Path, recipe: Recipe) -> dict[str, Given]:

@@ -46,8 +46,8 @@ def test_the_first_bad_value_and_the_first_nan(tab: Tab, recording: Path) -> Non
     assert wrong.locator("p button").inner_text() == "a"
     assert "b" in tab.page.locator("[data-found=NaN] tbody").inner_text()
     tab.picture(f"values-{tab.page.evaluate('document.documentElement.dataset.theme')}")
-    tab.page.get_by_label("Tolerance").fill("0.3")
-    tab.page.get_by_label("Tolerance").press("Enter")
+    tab.page.locator(".hunt").get_by_label("Tolerance").fill("0.3")
+    tab.page.locator(".hunt").get_by_label("Tolerance").press("Enter")
     wrong.get_by_text("are within it").wait_for()
     tab.page.locator("[data-found=NaN] button").first.click()
     tab.until("window.glowviz.state().selected === 'b'")

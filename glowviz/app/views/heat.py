@@ -7,6 +7,7 @@ import orjson
 from glowviz.app.wording import median
 from glowviz.compiler.recording.reader import NodeVersion, Recording
 
+INFINITE = 1e300  # JSON knows no infinity
 MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 
 
@@ -68,6 +69,7 @@ def _bytes(recording: Recording, nodes: list[NodeVersion]) -> dict[str, float]:
 
 
 def _errors(recording: Recording, snapshot: int) -> dict[str, float]:
-    rows = recording.query("SELECT value, error FROM statistics WHERE error IS NOT NULL AND snapshot <= ? "
-                           "ORDER BY snapshot", snapshot)
-    return {row["value"]: row["error"] for row in rows}
+    """Return each value's error at this state, else in the machine code: a name always means the same numbers."""
+    rows = recording.query("SELECT value, error FROM statistics WHERE error IS NOT NULL "
+                           "ORDER BY snapshot <= ?, snapshot", snapshot)
+    return {row["value"]: min(row["error"], INFINITE) for row in rows}

@@ -14,6 +14,7 @@ from glowviz.compiler.recording.schema import ALIVE
 TOLERANCE = 2e-5  # of max |value|, until somebody says otherwise
 WORDS = (("low", "smallest"), ("high", "largest"), ("mean", "mean"), ("deviation", "deviation"), ("nans", "NaN"),
          ("infinities", "infinite"), ("zeros", "zeros"))
+INFINITE = 1e300
 ODD = (("nans", "NaN"), ("infinities", "infinite numbers"))
 
 
@@ -23,12 +24,13 @@ def values(recording: Recording, snapshot: int, name: str) -> Payload:
     row = _newest(recording, "statistics", snapshot, name)
     if row is not None:
         return _tensor(recording, snapshot, name, row, constant)
-    if constant is not None and not constant["content"].startswith("sha256:"):
+    if constant is not None and _spelt(constant):
         return _literal(name, constant["type"], constant["content"])
-    where = "Weights are named by hash and lie in the model's file" if constant else "This run kept no values of it"
+    where = "This run kept no numbers of this weight" if constant else "This run kept no values of it"
     told = recording.meta.get("errors", "")
     why = f" ({told})" if str(told).startswith("not measured") else ""
-    return {"missing": f"{where}{why}. A timed run shows the numbers of every tensor."}
+    kept = "A timed run keeps those of weights, of the imported graph and of what the machine code computes."
+    return {"missing": f"{where}{why}. {kept}"}
 
 
 def _newest(recording: Recording, table: str, snapshot: int, name: str) -> dict[str, Any] | None:
@@ -69,7 +71,12 @@ def _tensor(
             "kind": kind, "told": given or _told(recording, row, constant), "stats": stats, "error": _error(row),
             "edges": histogram.get("edges", [0, 1]), "counts": histogram.get("counts", []),
             "every": histogram.get("every", 1), "picture": raster_payload(seen) if seen else None,
-            "sample": ", ".join(orjson.loads(seen["first"])) if seen else ""}
+            "sample": ", ".join(orjson.loads(seen["first"])) if seen else _spelt(constant)}
+
+
+def _spelt(constant: dict[str, Any] | None) -> str:
+    """Return a constant as the text form has it, where it is short."""
+    return constant["content"] if constant and not constant["content"].startswith("sha256:") else ""
 
 
 def _told(recording: Recording, row: dict[str, Any], constant: dict[str, Any] | None) -> str:
@@ -85,7 +92,13 @@ def _error(row: dict[str, Any]) -> Payload | None:
     if row["error"] is None:
         return None
     worst = orjson.loads(row["worst"]) if row.get("worst") else []
-    return {"relative": row["error"], "absolute": row.get("absolute"), "scale": row.get("scale"), "worst": worst}
+    sizes = {"relative": row["error"], "absolute": row.get("absolute"), "scale": row.get("scale")}
+    return {key: _finite(size) for key, size in sizes.items()} | {"worst": worst}
+
+
+def _finite(value: Any) -> Any:
+    """Return the number, or what the page prints as ∞: JSON knows no infinity."""
+    return min(value, INFINITE) if isinstance(value, float) else value
 
 
 def _number(value: object) -> str:
@@ -110,7 +123,7 @@ def hunt(recording: Recording) -> Payload:
     for row in rows:
         if row["snapshot"] in (0, last) and (row["snapshot"] or row["value"] not in at_end):
             for key, value in zip(columns, (row["value"], row["error"], row["nans"], row["infinities"]), strict=True):
-                columns[key].append(value)
+                columns[key].append(_finite(value))
     given = [[name, told] for name, told in (recording.meta.get("given") or {}).items()]
     first = {key: _first(recording, columns, key) for key, _ in ODD}
     return {"against": str(recording.meta.get("errors", "")), "given": given, "tolerance": TOLERANCE, "first": first,
