@@ -27,6 +27,9 @@ KEEPS_NAMES = (
 KEEPS = frozenset(KEEPS_NAMES.split())
 """Graph ops that the light kernels do in one visit, and that smaller ops would do in several."""
 
+BYTE_DOTS = frozenset({"MatMulInteger"})
+"""What is faster as it is where the machine multiplies bytes; elsewhere f32 products are."""
+
 
 @dataclass(frozen=True)
 class CpuBackend:
@@ -87,7 +90,7 @@ def complete(target: Target) -> Target:
     """The target with what the light kernels keep, and Resize in blocks, where channels stay neighbours."""
     block = dict(target.orders).get("Conv")
     orders = (*target.orders, ("Resize", block)) if block else target.orders
-    return replace(target, keeps=target.keeps | KEEPS, orders=orders)
+    return replace(target, keeps=target.keeps | KEEPS | (BYTE_DOTS if target.has_vnni else frozenset()), orders=orders)
 
 
 def host(threads: int) -> CpuBackend:

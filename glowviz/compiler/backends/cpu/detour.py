@@ -11,11 +11,11 @@ from glowviz.compiler.backends.cpu.heavy import Heavy
 from glowviz.compiler.backends.cpu.kernels import conv_transpose
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
-from glowviz.compiler.backends.cpu.plain_maps import on_plain_maps
+from glowviz.compiler.backends.cpu.plain_maps import on_plain_maps, wants_padding_apart
 from glowviz.compiler.backends.cpu.plan_maps import pair
 from glowviz.compiler.backends.cpu.planner import plan_heavy, plan_of
 from glowviz.compiler.graph import Payload, Region
-from glowviz.compiler.ops import Conv, ConvTranspose, FillHalo, Fused, Op, Reorder
+from glowviz.compiler.ops import Conv, ConvTranspose, FillHalo, Fused, Op, Reorder, WideConv
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.pool import Pool
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Halo, Instr, Program, Statement, View
@@ -52,6 +52,9 @@ class _Work:
         """What stands for a statement: itself where a kernel takes it as it is, or none ever can."""
         if isinstance(statement, Instr) and self._now().touches_held(statement):
             yield statement
+            return
+        if isinstance(statement, Instr) and wants_padding_apart(statement, self.buffers, self.target):
+            yield from on_plain_maps(statement, self.buffers, self._buffer)
             return
         if isinstance(statement, Instr) and isinstance(statement.op, Fused) and is_heavy(statement):
             statement = self._with_weights(statement)
@@ -142,7 +145,7 @@ class _Work:
     def _around(self, instr: Instr) -> Iterator[Statement]:
         op: Any = instr.op
         x, y = self.buffers[op.x], self.buffers[instr.outs[0]]
-        if x.type.elem != "f32" or x.type.rank not in (3, 4) or len(instr.outs) > 1:
+        if x.type.elem != ("bf16" if isinstance(op, WideConv) else "f32") or x.type.rank not in (3, 4) or len(instr.outs) > 1:
             raise Unsupported("not an f32 map, or places are asked for too")
         views, wide = [], op
         x_name, y_name = x.name, y.name
@@ -151,7 +154,7 @@ class _Work:
             x_name, y_name = (self._view_with_rows(b) for b in (x, y))
             views = [View(x_name), View(y_name)]
         block = self.target.vector_width
-        few = isinstance(op, Conv) and op.group == 1 and x.type.dims[1] <= FEW_CHANNELS
+        few = type(op) is Conv and op.group == 1 and x.type.dims[1] <= FEW_CHANNELS
         source = self._copy(x_name, "blocks", 1 if few else block, self._halo(wide, x_name, y_name))
         goal = self._copy(y_name, "blocks", block, None)
         inner = instr.evolve(op=wide.evolve(x=source), outs=(goal,))
@@ -204,7 +207,7 @@ class _Work:
             if order != channel_blocked(3, order.tile(1)):
                 raise Unsupported(f"%{buffer.name} lies in @{order}")
             order = channel_blocked(4, order.tile(1))
-        type_ = Type("f32", (n, c, 1, length), order=order)
+        type_ = Type(buffer.type.elem, (n, c, 1, length), order=order)
         return self._buffer(
             f"{buffer.name}.rows", type=type_, kind="view", base=buffer.name, origin=buffer.origin
         )  # fmt: skip
@@ -226,7 +229,7 @@ class _Work:
             raise Unsupported(f"%{op.w} is only known at run time")
         array = weight.payload.array[:, :, None]
         name = self._buffer(
-            f"{weight.name}.rows", type=Type("f32", array.shape), kind="weight", payload=Payload(array),
+            f"{weight.name}.rows", type=Type(weight.type.elem, array.shape), kind="weight", payload=Payload(array),
             origin=weight.origin,
         )  # fmt: skip
         if isinstance(op, Conv):

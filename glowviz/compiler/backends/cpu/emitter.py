@@ -218,6 +218,17 @@ class Emitter:
         self.declarations[name] = f"declare i1 @{name}({condition.type})"
         return self.value("i1", f"call i1 @{name}({condition!r})")
 
+    def reduce_add(self, vector: Value) -> Value:
+        """The sum of all lanes of integers."""
+        name = f"llvm.vector.reduce.add.{_mangled(vector.type)}"
+        element = element_of(vector.type)
+        self.declarations[name] = f"declare {element} @{name}({vector.type})"
+        return self.value(element, f"call {element} @{name}({vector!r})")
+
+    def bits_as(self, value: Value, kind: str) -> Value:
+        """The same bits as a value of type `kind`."""
+        return self.value(kind, f"bitcast {value!r} to {kind}")
+
     def splat(self, scalar: Value, lanes: int | None = None) -> Value:
         """`scalar` in every lane."""
         lanes = lanes or self.lanes
@@ -284,6 +295,9 @@ class Emitter:
 
     def store_lanes(self, value: Value, pointer: Value, mask: Value) -> None:
         """Store only the lanes of `mask`; the memory of the others is not touched."""
+        if mask.text.count("true") == 1:  # LLVM 22 stores a single lane of a truncation as wide as before it
+            self.store(self.lane(value, 0), pointer)
+            return
         name = f"llvm.masked.store.{_mangled(value.type)}.p0"
         self.declarations[name] = f"declare void @{name}({value.type}, ptr, i32, {mask.type})"
         align = size_of(element_of(value.type))

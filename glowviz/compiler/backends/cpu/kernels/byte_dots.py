@@ -35,7 +35,7 @@ class ByteDots:
         if whole < self.count:
             mask = em.first_lanes(self.count - whole, self.width)
             sums = self._more(rows, unsigned, zeros, em.constant(whole, "i64"), sums, mask)
-        found = [self._joined(total) for total in sums]
+        found = [em.reduce_add(total) for total in sums]
         return [found[r * len(self.columns) : (r + 1) * len(self.columns)] for r in range(len(rows))]
 
     def _more(
@@ -67,11 +67,3 @@ class ByteDots:
             [em.convert("sext", em.shuffle(v, v, range(s, self.width, 2)), "i32") for v in (x, y)] for s in (0, 1)
         ]
         return halves[0][0] * halves[0][1] + halves[1][0] * halves[1][1]
-
-    def _joined(self, total: Value) -> Value:
-        return self.em.value("i32", f"call i32 @{self._reduction(total.type)}({total!r})")
-
-    def _reduction(self, kind: str) -> str:
-        name = f"llvm.vector.reduce.add.v{self.em.lanes}i32"
-        self.em.declarations[name] = f"declare i32 @{name}({kind})"
-        return name

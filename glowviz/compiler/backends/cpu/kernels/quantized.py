@@ -12,7 +12,7 @@ from glowviz.compiler.backends.cpu.kernels.byte_dots import ByteDots, padded
 from glowviz.compiler.backends.cpu.kernels.cells import Cells, Places, Tensor
 from glowviz.compiler.backends.cpu.kernels.draft import supported
 from glowviz.compiler.backends.cpu.kernels.elements import convert, saturated
-from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
+from glowviz.compiler.backends.cpu.registry import KernelCode, general
 from glowviz.compiler.backends.cpu.values import Index, Value, vector_of
 from glowviz.compiler.ops import Conv
 from glowviz.compiler.ops.integer_products import EIGHT
@@ -93,7 +93,7 @@ def _place(tensor: Tensor, per: Index) -> Places:
     return [per]
 
 
-@kernel("conv_integer", "q_linear_conv")
+@general("conv_integer", "q_linear_conv")
 @supported
 def conv_integer(instr: Instr, program: Program, target: Target) -> KernelCode:
     """A tile is a few neighbouring places of a group; padding has the value of the zero point, so it adds nothing."""
@@ -201,7 +201,7 @@ def _requantized(cells: Cells, goal: Tensor, totals: Sequence[Value], factor: Va
     return [em.lane(found, n) for n in range(len(totals))]
 
 
-@kernel("q_linear_mat_mul")
+@general("q_linear_mat_mul")
 @supported
 def q_linear_mat_mul(instr: Instr, program: Program, target: Target) -> KernelCode:
     """A tile is a few columns of one matrix."""
