@@ -33,11 +33,15 @@ from glowviz.compiler.ops import (
     Squeeze,
     Swish,
     Unsqueeze,
+    WideConv,
+    WideGemm,
+    WideMatMul,
 )
 from glowviz.compiler.ops.arrange import ChannelShuffle
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.bodies import Controlled
 from glowviz.compiler.ops.reduce import Reduction
+from glowviz.compiler.ops.wide import plain_of
 from glowviz.compiler.types import ELEMENTS, Type
 
 GraphOf = Callable[[Graph, Sheet], GraphProto]
@@ -214,10 +218,20 @@ def _channel_shuffle(sheet: Sheet, node: Node) -> None:
     sheet.node("Reshape", [turned, shapes[1]], [sheet.value(node.name)])
 
 
+def _wide(sheet: Sheet, node: Node) -> None:
+    """The product of both operands cast to f32: the same numbers."""
+    op = plain_of(node.op)
+    first = [sheet.fresh(f"{node.name}.{side}") for side in ("left", "right")]
+    for wide, narrow in zip(first, op.operands, strict=False):
+        sheet.node("Cast", [sheet.value(narrow)], [wide], {"to": element("f32")})
+    rest = [sheet.value(o) for o in op.operands[2:]]
+    sheet.node(op.name, [*first, *rest], [sheet.value(node.name)], _attributes(op))
+
+
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
     ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft, AlongAxes: _along_axes,
-    ChannelShuffle: _channel_shuffle,
+    ChannelShuffle: _channel_shuffle, WideConv: _wide, WideGemm: _wide, WideMatMul: _wide,
 }
 
 

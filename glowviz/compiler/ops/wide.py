@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 
 import numpy as np
 
-from glowviz.compiler.ops.base import Builder, Case, case
+from glowviz.compiler.ops.base import Builder, Case, Op, case
 from glowviz.compiler.ops.cases import floats
 from glowviz.compiler.ops.conv import Conv
 from glowviz.compiler.ops.linear import Gemm, MatMul
@@ -82,6 +83,12 @@ class WideConv(Conv):
         x, w = floats(rng, (1, 6, 5, 6), "bf16"), floats(rng, (4, 6, 3, 3), "bf16")
         yield case(x, w, pads=(1, 1, 1, 1))
         yield case(x, w, floats(rng, (4,)), strides=(2, 2))
+
+
+def plain_of(op: Op) -> Op:
+    """The op of f32 that a wide op is, on the same operands."""
+    plain = next(cls for cls in (Conv, Gemm, MatMul) if isinstance(op, cls))
+    return plain(**{f.name: getattr(op, f.name) for f in fields(plain)})  # type: ignore[arg-type]  # a dataclass
 
 
 def widened(array: np.ndarray) -> np.ndarray:

@@ -35,6 +35,8 @@ from glowviz.compiler.rewrite.facts import named, need_only_user, users_text
 from glowviz.compiler.types import ELEMENTS, Type
 
 NARROW = "bf16"
+FEW_CHANNELS = 4
+"""Channels up to which a map stays in rows on every machine."""
 PRODUCTS: dict[type[Op], type[Op]] = {Conv: WideConv, Gemm: WideGemm, MatMul: WideMatMul}
 """What multiplies f32 -> what multiplies bf16 and sums up in f32."""
 MOVES = (Concat, Flatten, MaxPool, Reorder, Reshape, Squeeze, Transpose, Unsqueeze)
@@ -53,7 +55,9 @@ def product_of_bf16(edit: Edit, node: Node) -> Rewrite | None:
     wide = PRODUCTS.get(type(center.op))
     if wide is None or not all(isinstance(t, Type) and t.static for t in (*node.types, *_types(edit, node))):
         return None
-    outside = dict(zip(node.op.body.inputs, node.op.xs, strict=True)) if isinstance(node.op, Fused) else {}
+    outside: dict[str, str] = {}
+    if isinstance(node.op, Fused):
+        outside = dict(zip(node.op.body.inputs, node.op.xs, strict=True))
     x, w = (outside.get(o, o) for o in center.op.operands[:2])
     if edit.type(x).elem != "f32":
         return None
@@ -153,7 +157,7 @@ def _need_pairs(edit: Edit, center: Node, x: str, w: str) -> None:
     if isinstance(op, Conv):
         if op.group > 1:
             raise Keep(f"Conv %{center.name} has {op.group} groups of channels: too few for pairs in a row.")
-        if type_.order is None:
+        if type_.order is None and type_.dims[1] <= FEW_CHANNELS:
             raise Keep(f"%{x} {type_} lies in rows: the channels of a pixel, which would be pairs, are far apart.")
         return
     depth = edit.type(w).dims[-1 if isinstance(op, Gemm) and op.trans_b else 0]
