@@ -8,7 +8,7 @@ import orjson
 from flask import Blueprint, Response, request
 
 import glowviz
-from glowviz.app import check_routes, scene_routes, trial_routes
+from glowviz.app import beside_routes, check_routes, scene_routes, trial_routes
 from glowviz.app.answers import answer, answer_text, refusal
 from glowviz.app.asked import asked_body, asked_name, check_snapshot
 from glowviz.app.glow_editor import worked_examples
@@ -32,6 +32,7 @@ def blueprint(services: Services) -> Blueprint:
     _lesson_routes(api)
     _job_routes(api, services.workshop)
     check_routes.register(api, services)
+    beside_routes.register(api, services)
     trial_routes.register(api, services)
 
     @api.route("/<path:rest>", methods=["GET", "POST", "PUT", "DELETE"])

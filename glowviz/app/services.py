@@ -44,6 +44,10 @@ class Workshop(Protocol):
         """Start the search for the first wrong pass; returns its number."""
         ...
 
+    def beside(self, identifier: str, profile: str = "") -> int:
+        """Start timing another engine beside a recording, or reading its profile; returns the number of the check."""
+        ...
+
     def save(self, identifier: str, kind: str, view: str) -> int:
         """Start writing a recording as one file, kind "page" or "answers"; returns the number of the check."""
         ...

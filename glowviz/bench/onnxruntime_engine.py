@@ -12,19 +12,25 @@ TYPES = {"float": "float32", "double": "float64", "float16": "float16", "int64":
 
 
 class Session:
-    """One InferenceSession whose free dimensions are bound before it optimizes."""
+    """One InferenceSession whose free dimensions are bound before it optimizes.
+
+    With `profile` (a prefix of a file's name) every run is profiled until `session.end_profiling()`; with `optimized`
+    the graph that it really runs is written there.
+    """
 
     version = onnxruntime.__version__
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, profile: str = "", optimized: str = "") -> None:
         self.shapes = request.shapes
         options = _options(request.threads)
         self.session = onnxruntime.InferenceSession(request.path, options, providers=["CPUExecutionProvider"])
         free = self._free_dimensions()
-        if free:
+        if free or profile or optimized:
             options = _options(request.threads)
             for name, size in free.items():
                 options.add_free_dimension_override_by_name(name, size)
+            options.enable_profiling, options.profile_file_prefix = bool(profile), profile or "profile"
+            options.optimized_model_filepath = optimized
             self.session = onnxruntime.InferenceSession(request.path, options, providers=["CPUExecutionProvider"])
         self.outputs = [value.name for value in self.session.get_outputs()]
 

@@ -163,6 +163,8 @@ def _show(one: argparse.ArgumentParser) -> None:
                      help=f"{', '.join(show.PARTS)} (default: passes)")
     one.add_argument("name", nargs="?", help="life, why: a value; kernel: its name; changes, text: a pass")
     one.add_argument("--at", metavar="PASS", help="a pass or the number of a snapshot (0 = imported); default: the end")
+    one.add_argument("--beside", metavar="onnxruntime|profile.json",
+                     help="kernels: first add what onnxruntime takes for the same nodes, timed now or from its profile")
     one.add_argument("--json", action="store_true", help="as docs/payloads.md describes it")
 
 

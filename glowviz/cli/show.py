@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,6 +28,8 @@ def show(options: argparse.Namespace) -> int:
     from glowviz.app.recordings import JobProgress, RecordingReader
     from glowviz.compiler.recording.reader import Recording
 
+    if options.beside:
+        _put_beside(Path(options.recording), options.beside)
     recording = Recording(options.recording)
     wants_name = options.what in NAMED
     if wants_name and options.name is None:
@@ -42,6 +46,25 @@ def show(options: argparse.Namespace) -> int:
     else:
         print("\n".join(lines(answer)))
     return 0
+
+
+def _put_beside(path: Path, engine: str) -> None:
+    """Add the times of another engine to a recording: measured now, or those of a profile."""
+    from glowviz.bench import beside
+    from glowviz.compiler.recording.reader import Recording
+
+    if engine != "onnxruntime":
+        beside.read(engine, str(path), 0.0)
+        return
+    meta = Recording(path).meta
+    model = meta.get("path")
+    if model is None or not Path(model).is_file():
+        raise Problem("The recording does not say where its model lies", str(path), "the model's file",
+                      "Give a profile of onnxruntime instead: --beside profile.json")
+    shapes = meta["options"].get("bind_shapes", {}).get("shapes", {})
+    with tempfile.TemporaryDirectory() as folder:
+        beside.measure(model, {}, shapes, meta["threads"], str(path), 0.0,
+                       lambda _, text: print(text, file=sys.stderr), Path(folder))
 
 
 def _rows(table: dict[str, list[Any]], **shown: str) -> list[dict[str, Any]]:
@@ -117,7 +140,41 @@ def _kernels(payload: dict[str, Any]) -> Iterable[str]:
         row["MFLOP"] = "" if gflop is None else f"{1000 * gflop:.4g}"
         row["KiB moved"] = f"{moved / 1024:.4g}"
         row["by"] = "host call" if host else "machine code"
+    _add_peer(rows, payload)
     yield columns(rows)
+    yield ""
+    yield from _summary(payload)
+
+
+def _add_peer(rows: list[dict[str, Any]], payload: dict[str, Any]) -> None:
+    """GFLOP/s and GB/s, and where there is another engine its time for the same nodes."""
+    table, peer = payload["rows"], payload["peer"]
+    for at, row in enumerate(rows):
+        for label, key in (("GFLOP/s", "gflops"), ("GB/s", "gbytes")):
+            row[label] = "" if table[key][at] is None else f"{table[key][at]:.3g}"
+        row["algorithm"] = table["algorithm"][at]
+        if peer:
+            ms, ratio = table["peer_ms"][at], table["peer_ratio"][at]
+            told = f"{1000 * (ms or 0):.2f} µs ({ratio or 0:.2f} × ours)"
+            row[peer["engine"]] = table["peer_told"][at] if ms is None else told
+
+
+def _summary(payload: dict[str, Any]) -> Iterable[str]:
+    """Whole runs beside the sum of their parts, the machine's peaks, and how it was timed."""
+    total, peer, roofs = payload["total"], payload["peer"], payload["roofs"]
+    if total:
+        alone = (payload["alone"] or {}).get("told", "not known whether it was timed alone")
+        yield (f"whole run {total['ms']:.4g} ±{total['spread']:.2g} ms (n={total['samples']}), sum of instructions "
+               f"{payload['sum_ms'] or 0:.4g} ms; {alone}")
+    if roofs["gflops"]:
+        memories = ", ".join(f"{name} {rate:.3g} GB/s" for name, rate in roofs["gbytes"].items())
+        yield f"measured peaks: {roofs['gflops']:.4g} GFLOP/s{', ' if memories else ''}{memories}"
+    if peer:
+        whole = peer["total"]
+        told = f"whole run {whole['ms']:.4g} ±{whole['spread']:.2g} ms, " if whole else ""
+        parts = f"sum of {peer['nodes']} nodes {peer['sum_ms']:.4g} ms"
+        yield f"{peer['engine']} {peer['version']}: {told}{parts}; {peer['told']}"
+        yield from peer["notes"]
 
 
 def _kernel(payload: dict[str, Any]) -> Iterable[str]:

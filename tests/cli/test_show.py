@@ -62,7 +62,10 @@ def test_memory_has_the_bound_and_every_buffer(glowviz: Command, recorded: Path)
 
 
 def test_kernels_with_times_and_code(glowviz: Command, recorded: Path) -> None:
-    rows = glowviz("show", recorded, "kernels").out.splitlines()[1:]
+    table, _, summary = glowviz("show", recorded, "kernels").out.partition("\n\n")
+    rows = table.splitlines()[1:]
+    assert "sum of instructions" in summary
+    assert "measured peaks" in summary
     kernels = open_recording(recorded).kernels()
     assert len(rows) == len(kernels)
     assert all("(n=3)" in row for row in rows)

@@ -5,38 +5,56 @@ from typing import Any
 
 import orjson
 
+from glowviz.app.peer_columns import peer_columns, peer_ratios
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
+from glowviz.app.theme import family_index
 from glowviz.app.wording import median, spread
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.recording.rows import kernel_of
 
 MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
 COLUMNS = ("name", "step", "op", "title", "value", "ms", "spread", "samples", "gflop", "peak", "host", "bytes",
-           "spills", "types")
-LIGHT = "position, instruction, name, native, value, schedule, flops, bytes"
+           "spills", "types", "gflops", "gbytes", "family", "algorithm", "why", "peer_ms", "peer_spread", "peer_told",
+           "peer_ratio")
+LIGHT = "position, instruction, name, native, value, schedule, why, flops, bytes"
 
 
 def kernels(recording: Recording) -> Payload:
     """Return docs/payloads.md `kernels`; times are medians ± half the quartile distance, in ms."""
     times = _times(recording)
     statements = _statements(recording)
-    peak = (recording.meta.get("target_facts") or {}).get("peak_gflops")
+    facts = recording.meta.get("target_facts") or {}
+    peer, beside = peer_columns(recording)
     columns: dict[str, list[Any]] = {key: [] for key in COLUMNS}
     for row in recording.query(f"SELECT {LIGHT} FROM kernels ORDER BY position"):
         samples = times.get(row["position"], [])
         ms = median(samples) if samples else None
         statement = statements.get(row["position"])
         schedule = orjson.loads(row["schedule"] or "{}")
-        rate = row["flops"] / ms / 1e6 / peak if ms and peak and row["flops"] else None
-        values = (row["name"] or row["instruction"], row["position"], row["instruction"],
+        gflops, gbytes = (row[key] / ms / 1e6 if ms and row[key] else None for key in ("flops", "bytes"))
+        name = row["name"] or row["instruction"]
+        values = (name, row["position"], row["instruction"],
                   (statement["label"] if statement else "") or row["value"], row["value"], ms,
                   spread(samples) if samples else None, len(samples), row["flops"] / 1e9 if row["flops"] else None,
-                  rate, int(not row["native"]), row["bytes"], schedule.get("spills"), "")
+                  gflops / facts["peak_gflops"] if gflops and facts.get("peak_gflops") else None,
+                  int(not row["native"]), row["bytes"], schedule.get("spills"), "", gflops, gbytes,
+                  family_index(name.split(".")[0]), _algorithm(schedule), row["why"] or "",
+                  *beside.get(row["position"], (None, None, "")), None)
         for key, value in zip(COLUMNS, values, strict=True):
             columns[key].append(value)
+    columns["peer_ratio"] = peer_ratios(columns["peer_ms"], columns["ms"], peer)
     known = [ms for ms in columns["ms"] if ms is not None]
-    return {"rows": columns, "unit": "ms", "total": _whole(recording), "sum_ms": sum(known) if known else None}
+    return {"rows": columns, "unit": "ms", "total": _whole(recording), "sum_ms": sum(known) if known else None,
+            "roofs": {"gflops": facts.get("peak_gflops"), "gbytes": facts.get("peak_gbytes") or {}},
+            "alone": recording.meta.get("timing"), "peer": peer}
+
+
+def _algorithm(schedule: dict[str, Any]) -> str:
+    """Return the algorithm with what tells its variants apart: winograd F(6×6), direct, gemm; "" where there is one."""
+    name = str(schedule.get("algorithm") or "")
+    outputs = schedule.get("outputs")
+    return f"{name} F({outputs}×{outputs})" if name == "winograd" and outputs else name.replace("_", " ")
 
 
 def _statements(recording: Recording) -> dict[int, Any]:
