@@ -28,7 +28,6 @@ LOOKING = Limits(wall=60, cpu=60, memory=8 << 30)  # at a picture or an array of
 TYPING = Limits(wall=10, cpu=10, memory=2 << 30)  # what the editor may take for one text
 EDITOR = "glowviz.app.glow_editor"
 CHECKS = ("glowviz.app.again:", "glowviz.app.saving:", "glowviz.bench.beside:")  # jobs that people ask after
-CHECKS = ("glowviz.app.again:", "glowviz.app.saving:", "glowviz.bench.beside:")  # jobs that people ask after
 PATIENCE = 20.0  # seconds to wait for the first snapshot before the page is told to wait
 WORDS = {State.QUEUED: "queued", State.RUNNING: "running", State.DONE: "done", State.CANCELLED: "cancelled"}
 DEFAULTS = {"target": "cpu", "threads": 1, "precision": "f32", "disable": [], "shapes": {}}
@@ -178,20 +177,6 @@ class JobWorkshop:
         """Start the search for the first pass whose outputs differ by more than `tolerance`; returns its number."""
         asked = self._source(identifier) | {"tolerance": tolerance}
         return self.pool.submit("glowviz.app.again:bisect", asked, self.limits).id
-
-    def beside(self, identifier: str, profile: str = "") -> int:
-        """Start timing onnxruntime beside recording `identifier`, or reading its `profile`; returns the number."""
-        record = str(self.store.recording_path(identifier))
-        if self.progress(identifier).state == "running":
-            raise Problem("This run is still being written.", "Kernels", "a finished run", "Wait for its times.", 409)
-        if profile:
-            asked = {"profile": profile, "record": record, "at": time.time()}
-            return self.pool.submit("glowviz.bench.beside:read", asked, LOOKING).id
-        source = self._source(identifier)
-        options = source["options"]
-        asked = {"main": source["main"], "files": source["files"], "shapes": options["shapes"],
-                 "threads": options["threads"], "record": record, "at": time.time()}
-        return self.pool.submit("glowviz.bench.beside:measure", asked, self.limits).id
 
     def beside(self, identifier: str, profile: str = "") -> int:
         """Start timing onnxruntime beside recording `identifier`, or reading its `profile`; returns the number."""
