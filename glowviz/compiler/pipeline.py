@@ -27,6 +27,7 @@ from glowviz.compiler.recording.records import PassLog, logging_to
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
 from glowviz.compiler.run_facts import describe_run, record_code, refuse_unfit, refuse_unknown
+from glowviz.compiler.settling import Contents, settled, with_contents
 from glowviz.compiler.specialize import Specialized
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.verify import verify_plan
@@ -161,15 +162,30 @@ def compile(
             record_code(recorder, executable)
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress, trial)
-    return Specialized(executable, seconds, source, partial(_again, source, ledger, backend, stages), progress)
+    settle = partial(_settling, source) if isinstance(backend, KeepingBackend) else None
+    again = partial(_again, source, ledger, backend, stages)
+    return Specialized(executable, seconds, source, again, progress, settle)
 
 
 def _again(
-    source: Source, ledger: Ledger, backend: Backend, stages: tuple[Stage, ...], shapes: Mapping[str, tuple[int, ...]]
-) -> Executable:
-    """The same choices for other shapes; nothing is recorded."""
+    source: Source, ledger: Ledger, backend: Backend, stages: tuple[Stage, ...], shapes: Mapping[str, tuple[int, ...]],
+    contents: Contents,
+) -> Executable:  # fmt: skip
+    """The same choices for other shapes, or for constants in the place of inputs; nothing is recorded."""
     fresh = replace(ledger, recorder=None, snapshots=None, options=with_shapes(ledger.options, shapes))
+    if contents:
+        source = with_contents(source if isinstance(source, Graph) else read_model(source, shapes), contents)
     return built(source, shapes, fresh, backend, stages)
+
+
+def _settling(source: Source, shapes: Mapping[str, tuple[int, ...]], inputs: Mapping[str, Any]) -> tuple[str, ...]:
+    """The inputs that sizes follow from."""
+    graph = source if isinstance(source, Graph) else read_model(source, shapes)
+
+    def bound(one: Graph) -> Graph:
+        return bound_graph(one, {name: dims for name, dims in shapes.items() if name in one.inputs})
+
+    return settled(graph, inputs, bound)[1]
 
 
 def built(

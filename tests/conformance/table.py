@@ -19,9 +19,9 @@ HEAD = """# Conformance
 
 Every case of the suites that come with the onnx package, made by `make conformance`; a test compares a sample.
 `given` counts cases that passed when operands that types depend on were made constants; `host` counts passed cases in
-which the interpreter ran an instruction on target cpu, `settled` those where it still does so when the operands that
-sizes follow from are constants, as they are in nearly every model. Integers must be equal, floats within the case's
-own tolerance.
+which the interpreter ran an instruction on target cpu for the inputs of the case, `settled` those where it still does
+so when the operands that sizes follow from are constants, as they are in nearly every model. Integers must be equal,
+floats within the case's own tolerance.
 """
 Key = Callable[[Outcome], str]
 REASONS = {
@@ -99,12 +99,17 @@ def without_host(node: Sequence[Outcome]) -> str:
     core = [o for o in node if o.target == "cpu" and is_core(load("node", o.case).model)]
     native = [o for o in core if o.state == "pass" and not o.hosts]
     settled = [o for o in core if o.state == "pass" and not o.settled]
-    ops = {o.ops[0] for o in core if len(o.ops) == 1}
-    short = {o.ops[0] for o in core if len(o.ops) == 1 and (o.state != "pass" or o.settled)}
+    alone = [o for o in core if len(o.ops) == 1]
+    ops = {o.ops[0] for o in alone}
+    short = {o.ops[0] for o in alone if o.state != "pass" or o.hosts}
+    never = {o.ops[0] for o in alone if o.state != "pass" or o.settled}
+    part = 100 * len(native) / max(len(core), 1)
     return (
-        f"Of {len(core):,} node cases with core types (f32, f64, integers, bool; default domain) {len(native):,} pass\n"
-        f"on cpu without a host call, {len(settled):,} where sizes are known; of the {len(ops)} ops that have cases of"
-        f" their own, {len(ops - short)} in all.\nThe others: {', '.join(sorted(short))}."
+        f"Of {len(core):,} node cases with core types (f32, f64, integers, bool; default domain) {len(native):,}"
+        f" ({part:.1f} %) pass\non cpu without a host call as they stand: for a shape, axes or scales given at run time"
+        f" code is made\nonce for each content. Where such operands are constants {len(settled):,} do. Of the"
+        f" {len(ops)} ops that have cases of their\nown, {len(ops - short)} in all cases as they stand,"
+        f" {len(ops - never)} with such constants. The others: {', '.join(sorted(short))}."
     )
 
 

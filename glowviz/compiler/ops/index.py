@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from glowviz.compiler.ops.base import Case, Op, Value, case
+from glowviz.compiler.ops.base import Builder, Case, Op, Value, case
 from glowviz.compiler.ops.cases import booleans, floats, integers, ints
 from glowviz.compiler.ops.norm import check_axis
 from glowviz.compiler.ops.shape import Known, Movement
@@ -234,6 +234,23 @@ class OneHot(Op):
         spread[axis] = size
         hot = np.expand_dims(whole, axis) == np.arange(size).reshape(spread)
         return np.where(hot, values[1], values[0]).astype(values.dtype)
+
+    def lower(self, b: Builder) -> str | None:
+        """Where(indices = 0, 1, 2 … along the new axis, on, off), where the depth is known."""
+        content = b.known(self.depth)
+        if content is None or not b.type(self.indices).static or b.type(self.values).elem == "str":
+            return None
+        size, indices = int(np.asarray(content).reshape(())), self.indices
+        if b.type(indices).elem != "i64":
+            indices = b.cast(indices, to="i64")
+        from_end = b.sub(indices, b.const(-size, like=indices, name="size"))
+        whole = b.where(b.less(indices, b.const(0, like=indices, name="zero")), from_end, indices)
+        rank = b.type(indices).rank + 1
+        axis = self.axis % rank
+        places = np.arange(size).reshape([size if n == axis else 1 for n in range(rank)])
+        hot = b.equal(b.unsqueeze(whole, axes=(axis,)), b.const(places, name="places"))
+        off, on = (b.gather(self.values, b.const(np.array(n, np.int64), name="side"), axis=0) for n in (0, 1))
+        return b.where(hot, on, off)
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
         values = np.array([-0.5, 2.0], np.float32)
