@@ -90,7 +90,7 @@ function heldAgainst(values, tolerance, shown) {
   if (!measured.length) return [];
   const beyond = measured.filter((value) => value > tolerance).length;
   const place = (power) => shown(tolerance * 10 ** power);
-  return [{ ramp: true, low: place(-POWERS), high: place(POWERS), tolerance, beyond: beyond ? `✕ ${beyond} of ${measured.length} boxes beyond it` : `✓ all ${measured.length} boxes within it` }];
+  return [{ ramp: true, low: place(-POWERS), high: place(POWERS), tolerance, beyond: beyond ? `✕ ${beyond} of ${measured.length} beyond` : `✓ all ${measured.length} within` }];
 }
 
 function printed(value, unit) {

@@ -49,7 +49,7 @@ function choice(label, options, onchange) {
 
 function legendEntry(entry, colours) {
   if (entry.ramp) {
-    const ramp = el("span.ramp", { style: { background: `linear-gradient(90deg, ${colours["heat-low"]}, ${colours["heat-high"]})` } });
+    const ramp = el(`span.ramp${entry.tolerance === undefined ? "" : ".held-at"}`, { style: { background: `linear-gradient(90deg, ${colours["heat-low"]}, ${colours["heat-high"]})` } });
     const held = entry.tolerance === undefined ? null : el("label.entry.held", {}, "tolerance", toleranceField("Tolerance of the heat"), el("span", {}, entry.beyond));
     return [el("span.entry", {}, entry.low, ramp, entry.high), held];
   }

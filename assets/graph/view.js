@@ -2,6 +2,7 @@
 
 import { get, remove } from "../core/api.js";
 import { el, empty, failed, loading, replace } from "../core/dom.js";
+import { session } from "../core/session.js";
 import { select, state, subscribe, update } from "../core/state.js";
 import { Bitmap } from "./bitmap.js";
 import { Camera } from "./camera.js";
@@ -46,6 +47,7 @@ export class GraphView {
     this.build();
     this.stops = [
       subscribe(["recording", "at", "base", "fold", "opened", "constants"], () => this.load()),
+      subscribe(["version"], () => { if (session().overview?.status !== "running") this.load(); }), // times and errors come last
       subscribe(["selected", "focus"], () => this.picked()),
       subscribe(["camera"], () => this.follow()),
       subscribe(["colour", "tolerance"], () => this.recolour()),

@@ -6,30 +6,31 @@ import { subscribe } from "../core/state.js";
 import { palette } from "../graph/palette.js";
 
 const MARK = 255, LEVELS = 254;
-const SIDES = [[1, 256], [4, 132], [9, 92], [16, 66], [Infinity, 50]]; // how large a map may be among so many, px
+const GRIDS = [[1, 300, 1], [4, 150, 2], [9, 98, 3], [16, 73, 4], [Infinity, 34, 8]]; // among so many maps: px of one, maps in a row
 
 // Returns a figure of `picture` (docs/payloads.md); `compact` leaves out the caption.
 export function maps(picture, { compact = false, side = null } = {}) {
   const pixels = Uint8Array.from(atob(picture.pixels), (letter) => letter.charCodeAt(0));
   const size = picture.width * picture.height;
-  const most = side || SIDES.find(([count]) => picture.maps <= count)[1];
+  const coloured = !compact && picture.maps === 3 && picture.all_maps === 3 && picture.height > 1;
+  const [, most, across] = side ? [0, side, "auto-fill"] : GRIDS.find(([count]) => picture.maps + Number(coloured) <= count);
   const [wide, high] = shownSize(picture, most);
   const tiles = [...Array(picture.maps).keys()].map((at) => tile(at, picture, pixels.subarray(at * size, (at + 1) * size), wide, high));
-  const colour = !compact && picture.maps === 3 && picture.all_maps === 3 && picture.height > 1 ? together(picture, pixels, wide, high) : null;
+  const colour = coloured ? together(picture, pixels, wide, high) : null;
   const strip = el("canvas.scale", { width: LEVELS + 1, height: 1, "aria-hidden": "true" });
   const all = [colour, ...tiles].filter(Boolean);
   const paint = () => { const lut = table(picture); all.forEach((one) => one.paint(lut)); paintScale(strip, lut); };
-  const figure = el("figure.maps", {}, el("div.tiles", { style: { "--map": `${wide}px` } }, all.map((one) => one.element)),
+  const figure = el("figure.maps", {}, el("div.tiles", { style: { gridTemplateColumns: `repeat(${across}, ${wide}px)` } }, all.map((one) => one.element)),
     compact ? null : scale(picture, strip), compact ? null : el("figcaption.muted", {}, caption(picture)));
   paint();
   const stop = subscribe(["theme"], () => { if (!figure.isConnected) stop(); else paint(); });
   return figure;
 }
 
-// Whole px a pixel of a map where it is small, so that its edges stay sharp.
+// Whole px a pixel of a map where it is small, so that all of its pixels are alike.
 function shownSize({ width, height }, most) {
   const longest = Math.max(width, height);
-  const zoom = longest <= most ? Math.max(1, Math.floor(most / longest)) : most / longest;
+  const zoom = longest * 4 <= most ? Math.floor(most / longest) : most / longest;
   return [Math.max(1, Math.round(width * zoom)), Math.max(height === 1 ? 14 : 1, Math.round(height * zoom))];
 }
 

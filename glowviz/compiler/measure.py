@@ -15,7 +15,7 @@ from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.run_facts import record_account
 from glowviz.compiler.timing import record_timing
-from glowviz.compiler.tensor_facts import raster, statistics
+from glowviz.compiler.tensor_facts import FEW_PIXELS, raster, statistics
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.validate import difference, differences
 
@@ -58,7 +58,7 @@ def record_weights(recorder: Recorder, steps: Steps) -> None:
         if left < 0:
             return
         _keep(recorder, "statistics", (statistics(snapshot, c.name, c.payload.array, None) for c in fresh))
-        _keep(recorder, "rasters", (raster(snapshot, c.name, c.payload.array) for c in fresh))
+        _keep(recorder, "rasters", (raster(snapshot, c.name, c.payload.array, FEW_PIXELS) for c in fresh))
         before = {name: c.payload for name, c in graph.constants.items()}
 
 

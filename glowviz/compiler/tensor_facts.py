@@ -15,8 +15,8 @@ BINS = 32
 """Bars of a histogram."""
 MOST_COUNTED = 1 << 20
 """Elements that a histogram counts; of a larger tensor it counts every second, third, … one."""
-PIXELS = 1 << 14
-"""Of all maps of one tensor together."""
+PIXELS, FEW_PIXELS = 3 << 12, 3 << 10
+"""Of all maps of one tensor together; of one weight, for there are many and nobody looks at most."""
 MAPS, FEWEST_MAPS = 64, 16
 """Maps that are kept of a tensor, and how many of them before they are made smaller."""
 MARK = 255
@@ -67,25 +67,25 @@ def _histogram(finite: np.ndarray, low: float, high: float) -> str:
     return orjson.dumps({"edges": [float(e) for e in edges], "counts": counts.tolist(), "every": every}).decode()
 
 
-def raster(snapshot: int, name: str, array: Any) -> tuple[Any, ...] | None:
-    """One row of the table `rasters`; None for what has no numbers, or only one."""
+def raster(snapshot: int, name: str, array: Any, pixels: int = PIXELS) -> tuple[Any, ...] | None:
+    """One row of the table `rasters` with so many pixels; None for what has no numbers, or only one."""
     if not _has_numbers(array) or array.size < 2:
         return None
     shape = _planes(array.shape)
-    maps = _plain(array).reshape(shape)[: _shown(shape)]
-    high_block, wide_block = _block(maps.shape)
+    maps = _plain(array).reshape(shape)[: _shown(shape, pixels)]
+    high_block, wide_block = _block(maps.shape, pixels)
     with np.errstate(all="ignore"):
         small = _means(_means(maps.astype(np.float32), high_block, 1), wide_block, 2)
         known = np.isfinite(small)
         low, high = (float(small[known].min()), float(small[known].max())) if known.any() else (0.0, 0.0)
         share = (small.astype(np.float64) - low) / max(high - low, 1e-300)
-    pixels = np.where(known, np.rint(np.where(known, share, 0).clip(0, 1) * (MARK - 1)), MARK).astype(np.uint8)
+    levels = np.where(known, np.rint(np.where(known, share, 0).clip(0, 1) * (MARK - 1)), MARK).astype(np.uint8)
     first = [_number(one) for one in _plain(array).reshape(-1)[:FIRST].tolist()]
-    count, height, width = pixels.shape
+    count, height, width = levels.shape
     return (
         snapshot, name, orjson.dumps(array.shape).decode(), count, shape[0], height, width,
         orjson.dumps([high_block, wide_block]).decode(), low, high, orjson.dumps(first).decode(),
-        zlib.compress(pixels.tobytes(), 6),
+        zlib.compress(levels.tobytes(), 9),
     )
 
 
@@ -98,16 +98,18 @@ def _planes(shape: tuple[int, ...]) -> tuple[int, int, int]:
     return prod(shape[:-2]), shape[-2], shape[-1]
 
 
-def _shown(shape: tuple[int, int, int]) -> int:
-    return min(shape[0], MAPS, max(FEWEST_MAPS, PIXELS // (shape[1] * shape[2])))
+def _shown(shape: tuple[int, int, int], pixels: int) -> int:
+    return min(shape[0], MAPS, max(FEWEST_MAPS, pixels // (shape[1] * shape[2])))
 
 
-def _block(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Rows and columns whose mean becomes one pixel, so that all maps together keep to PIXELS."""
+def _block(shape: tuple[int, ...], pixels: int) -> tuple[int, int]:
+    """Rows and columns whose mean becomes one pixel: squares, as long as the map has as many rows as they need."""
     maps, height, width = shape
-    room = max(1, PIXELS // maps)
-    high = 1 if height * width <= room else min(height, max(1, isqrt(ceil(height * width / room))))
-    return high, max(1, ceil(width * ceil(height / high) / room))
+    room = max(1, pixels // maps)
+    side = isqrt(height * width // room) or 1
+    while ceil(height / side) * ceil(width / side) > room:
+        side += 1
+    return min(side, height), side
 
 
 def _means(maps: np.ndarray, block: int, axis: int) -> np.ndarray:
