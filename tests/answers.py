@@ -1,7 +1,7 @@
-"""What goes into each trained model (`*_feed`) and what its numbers mean (`*_answer`).
+"""What tests feed to trained models beside examples/answers, and what onnxruntime needs to run them alike.
 
 Nothing here runs a model. A test does, with whatever runs models:
-    outputs = exe.run(centerface_feed(picture("astronaut")));  faces = centerface_answer(outputs)
+    outputs = exe.run(faces.feed(picture("astronaut")));  found = faces.answer(outputs)
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 import onnx
 from PIL import Image
-
-from tests.models import trained
 
 Arrays = dict[str, np.ndarray]
 
@@ -43,11 +41,6 @@ def before_saturation(model: bytes) -> bytes:
     for value in proto.graph.output:
         value.name = squashes.get(value.name, value.name)
     return proto.SerializeToString()
-
-
-# ---- magika: which kind of file?
-
-MAGIKA_SHAPES = {"bytes": (1, 2048)}
 
 
 def magika_files() -> dict[str, bytes]:
@@ -79,48 +72,6 @@ def _npz() -> bytes:
     np.savez(out, a=np.arange(300), b=np.eye(9))
     return out.getvalue()
 
-
-def magika_feed(content: bytes) -> Arrays:
-    """The first and last 1,024 bytes without white space at the ends, padded by 256: int32[1 × 2048]."""
-    head = content[:4096].lstrip()[:1024]
-    tail = content[-4096:].rstrip()[-1024:]
-    numbers = np.full((1, 2048), 256, np.int32)
-    numbers[0, :len(head)] = list(head)
-    numbers[0, 2048 - len(tail):] = list(tail)
-    return {"bytes": numbers}
-
-
-def magika_answer(outputs: Arrays) -> tuple[str, float]:
-    """The kind of file and its probability."""
-    config = trained("magika").with_name("config.min.json")
-    labels = json.loads(config.read_text(encoding="utf-8"))["target_labels_space"]
-    probability = next(iter(outputs.values()))[0]
-    return labels[int(probability.argmax())], float(probability.max())
-
-
-# ---- centerface: where are faces?
-
-def centerface_feed(picture: np.ndarray) -> Arrays:
-    """RGB uint8[h × w × 3], sides multiples of 32, as f32[1 × 3 × h × w] in 0…255."""
-    return {"input.1": np.ascontiguousarray(picture.transpose(2, 0, 1)[None], np.float32)}
-
-
-def centerface_answer(outputs: Arrays, threshold: float = 0.5) -> list[dict[str, float]]:
-    """Faces as {x, y, width, height, score} in pixels, centres; peaks of the heat map with no better neighbour."""
-    heat, size, offset = outputs["537"][0, 0], outputs["538"][0], outputs["539"][0]
-    padded = np.pad(heat, 1, constant_values=-np.inf)
-    around = np.lib.stride_tricks.sliding_window_view(padded, (3, 3)).max(axis=(2, 3))
-    faces = []
-    for row, column in zip(*np.nonzero((heat > threshold) & (heat == around)), strict=True):
-        place = (slice(None), row, column)
-        height, width = np.exp(size[place]) * 4
-        y, x = (np.array([row, column]) + offset[place] + 0.5) * 4
-        faces.append({"x": float(x), "y": float(y), "width": float(width), "height": float(height),
-                      "score": float(heat[row, column])})
-    return faces
-
-
-# ---- PP-OCR: where is text, and is it upright?
 
 def _scaled(picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """BGR f32[3 × height × width] in -1…1, as PP-OCR was trained."""

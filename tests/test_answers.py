@@ -6,16 +6,13 @@ import numpy as np
 import onnxruntime
 import pytest
 
+from examples.answers import faces, file_types
 from tests.answers import (
     Arrays,
-    centerface_answer,
-    centerface_feed,
     cls_answer,
     cls_feed,
     det_answer,
     det_feed,
-    magika_answer,
-    magika_feed,
     magika_files,
     rebound,
     text_line,
@@ -37,16 +34,16 @@ def peer(model: Path | bytes, feed: Arrays) -> Arrays:
 def test_magika_names_eight_kinds_of_file() -> None:
     model = trained("magika")
     for kind, content in magika_files().items():
-        named, probability = magika_answer(peer(model, magika_feed(content)))
+        named, probability = file_types.answer(peer(model, file_types.feed(content)))
         assert named == kind
         assert probability > 0.5
 
 
 def test_centerface_finds_the_one_face() -> None:
     model = rebound(trained("centerface"), {"input.1": (1, 3, 512, 512)})
-    faces = centerface_answer(peer(model, centerface_feed(picture("astronaut"))))
-    assert len(faces) == 1
-    face = faces[0]
+    found = faces.answer(peer(model, faces.feed(picture("astronaut"))))
+    assert len(found) == 1
+    face = found[0]
     assert face["score"] == pytest.approx(0.929, abs=0.01)
     assert (face["x"], face["y"]) == (pytest.approx(226, abs=3), pytest.approx(118, abs=3))
     assert (face["width"], face["height"]) == (pytest.approx(88, abs=4), pytest.approx(120, abs=4))
@@ -54,7 +51,7 @@ def test_centerface_finds_the_one_face() -> None:
 
 def test_centerface_finds_no_face_in_text() -> None:
     model = rebound(trained("centerface"), {"input.1": (1, 3, 160, 384)})
-    assert centerface_answer(peer(model, centerface_feed(picture("page")[:160]))) == []
+    assert faces.answer(peer(model, faces.feed(picture("page")[:160]))) == []
 
 
 def test_det_finds_the_seven_rows_of_text_and_cls_knows_which_way_is_up() -> None:

@@ -26,7 +26,6 @@ PATIENCE = 2.0
 Shapes = dict[str, tuple[int, ...]]
 
 
-
 class ShapeProblem(Problem):
     """A shape that is missing, or that does not fit the model."""
 

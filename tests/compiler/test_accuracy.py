@@ -9,21 +9,17 @@ import onnxruntime
 import pytest
 
 import glowviz
+from examples.answers import faces, file_types
 from glowviz.compiler.interpreter import run_graph
 from glowviz.compiler.pipeline import bound_graph
 from glowviz.compiler.validate import inputs_of
 from tests.answers import (
-    MAGIKA_SHAPES,
     Arrays,
     before_saturation,
-    centerface_answer,
-    centerface_feed,
     cls_answer,
     cls_feed,
     det_answer,
     det_feed,
-    magika_answer,
-    magika_feed,
     magika_files,
     rebound,
     text_line,
@@ -145,9 +141,9 @@ def test_same_bits_for_any_number_of_threads(name: str) -> None:
 def trained_feed(name: str) -> Arrays:
     """What the test of a trained model's answer gives it."""
     if name == "magika":
-        return magika_feed(magika_files()["python"])
+        return file_types.feed(magika_files()["python"])
     if name == "centerface":
-        return centerface_feed(picture("astronaut"))
+        return faces.feed(picture("astronaut"))
     page = picture("page")
     if name == "ppocr_det":
         return det_feed(page)
@@ -172,17 +168,17 @@ def test_trained_models_have_the_numbers_of_the_peer(name: str, target: str) -> 
 
 @pytest.mark.models
 def test_magika_names_kinds_of_files() -> None:
-    executable = glowviz.compile(trained("magika"), shapes=MAGIKA_SHAPES)
+    executable = glowviz.compile(trained("magika"), shapes=file_types.SHAPES)
     for kind, content in magika_files().items():
-        named, probability = magika_answer(executable.run(magika_feed(content)))
+        named, probability = file_types.answer(executable.run(file_types.feed(content)))
         assert (named, probability > 0.5) == (kind, True)
 
 
 @pytest.mark.models
 def test_centerface_finds_the_one_face() -> None:
-    feed = centerface_feed(picture("astronaut"))
+    feed = faces.feed(picture("astronaut"))
     executable = glowviz.compile(trained("centerface"), shapes={k: v.shape for k, v in feed.items()})
-    (face,) = centerface_answer(executable.run(feed))
+    (face,) = faces.answer(executable.run(feed))
     assert (face["x"], face["y"]) == (pytest.approx(226, abs=3), pytest.approx(118, abs=3))
     assert face["score"] == pytest.approx(0.929, abs=0.01)
 
