@@ -40,7 +40,7 @@ function error(found) {
   const parts = found.absolute === null || found.absolute === undefined ? null
     : el("p.muted", {}, `max |difference| ${digits(found.absolute)}${found.worst.length ? ` at [${found.worst.join(", ")}]` : ""} / max |reference| ${digits(found.scale)}`);
   return el(`section.error-of${beyond ? ".beyond" : ""}`, {},
-    el("p", {}, icon(beyond ? "cross" : "check", 12), ` Error ${digits(found.relative)} · ${beyond ? "beyond" : "within"} the tolerance of ${digits(tolerance)}`),
+    el("p", {}, icon(beyond ? "cross" : "check", 12), ` Error ${digits(found.relative)} ${found.of ? `in ${found.of} ` : ""}· ${beyond ? "beyond" : "within"} the tolerance of ${digits(tolerance)}`),
     parts);
 }
 

@@ -14,8 +14,8 @@ from glowviz.compiler.interpreter import Memo, run_graph
 from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.run_facts import record_account
-from glowviz.compiler.timing import record_timing
 from glowviz.compiler.tensor_facts import FEW_PIXELS, raster, statistics
+from glowviz.compiler.timing import record_timing
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.validate import difference, differences
 

@@ -21,7 +21,8 @@ MAPS, FEWEST_MAPS = 64, 16
 """Maps that are kept of a tensor, and how many of them before they are made smaller."""
 MARK = 255
 """The level of a pixel that stands for a NaN or an infinity; numbers are 0 … 254 from the lowest to the highest."""
-RASTER = ("snapshot", "value", "shape", "maps", "all_maps", "height", "width", "block", "low", "high", "first", "pixels")
+RASTER = ("snapshot", "value", "shape", "maps", "all_maps", "height", "width", "block", "low", "high", "first",
+          "pixels")
 """The columns of the table `rasters`, as `raster` gives them."""
 FIRST = 24
 """Numbers that are kept as they are."""

@@ -68,7 +68,7 @@ def _tensor(
     if constant:
         stats.append(["size", byte_text(constant["bytes"])])
     return {"name": name, "title": name, "type": constant["type"] if constant else _type(recording, snapshot, name),
-            "kind": kind, "told": given or _told(recording, row, constant), "stats": stats, "error": _error(row),
+            "kind": kind, "told": given or _told(recording, row, constant), "stats": stats, "error": _error(recording, row),
             "edges": histogram.get("edges", [0, 1]), "counts": histogram.get("counts", []),
             "every": histogram.get("every", 1), "picture": raster_payload(seen) if seen else None,
             "sample": ", ".join(orjson.loads(seen["first"])) if seen else _spelt(constant)}
@@ -87,13 +87,18 @@ def _told(recording: Recording, row: dict[str, Any], constant: dict[str, Any] | 
     return "Computed by the machine code" if row["snapshot"] else "Computed by the interpreter on the imported graph"
 
 
-def _error(row: dict[str, Any]) -> Payload | None:
-    """Return max |difference| / max |reference| with both parts, where it was measured."""
+def _error(recording: Recording, row: dict[str, Any]) -> Payload | None:
+    """Return max |difference| / max |reference| with both parts, where it was measured: here or in the machine code."""
+    of = ""
     if row["error"] is None:
-        return None
+        found = recording.query("SELECT * FROM statistics WHERE value = ? AND error IS NOT NULL "
+                                "ORDER BY snapshot DESC LIMIT 1", row["value"])
+        if not found:
+            return None
+        row, of = dict(found[0]), "the machine code"
     worst = orjson.loads(row["worst"]) if row.get("worst") else []
     sizes = {"relative": row["error"], "absolute": row.get("absolute"), "scale": row.get("scale")}
-    return {key: _finite(size) for key, size in sizes.items()} | {"worst": worst}
+    return {key: _finite(size) for key, size in sizes.items()} | {"worst": worst, "of": of}
 
 
 def _finite(value: Any) -> Any:
