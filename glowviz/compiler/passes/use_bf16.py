@@ -55,15 +55,15 @@ def product_of_bf16(edit: Edit, node: Node) -> Rewrite | None:
     wide = PRODUCTS.get(type(center.op))
     if wide is None or not all(isinstance(t, Type) and t.static for t in (*node.types, *_types(edit, node))):
         return None
-    outside: dict[str, str] = {}
-    if isinstance(node.op, Fused):
-        outside = dict(zip(node.op.body.inputs, node.op.xs, strict=True))
-    x, w = (outside.get(o, o) for o in center.op.operands[:2])
+    outside = dict(zip(node.op.body.inputs, node.op.xs, strict=True)) if isinstance(node.op, Fused) else {}
+    left, right = center.op.operands[:2]
+    x, w = outside.get(left) or left, outside.get(right) or right
     if edit.type(x).elem != "f32":
         return None
     _need_pairs(edit, center, x, w)
+    _need_readers(edit, node)
     build = edit.build(node)
-    names = {center.op.operands[0]: _as_narrow(edit, build, x), center.op.operands[1]: _narrow_weight(edit, build, w)}
+    names = {left: _as_narrow(edit, build, x), right: _narrow_weight(edit, build, w)}
     op = wide(**{f.name: getattr(center.op, f.name) for f in fields(center.op)})
     reason = (
         f"{center.kind} %{node.name} multiplies pairs of bf16 (8 bits of fraction) and adds them in f32: half the "
@@ -165,6 +165,19 @@ def _need_pairs(edit: Edit, center: Node, x: str, w: str) -> None:
         raise Keep(f"Gemm %{center.name} reads columns of %{x}: numbers that would be pairs are far apart.")
     if edit.type(w).rank != 2 or type_.rank < 2 or depth % 2:
         raise Keep(f"%{w} {edit.type(w)} does not make pairs: it needs two dims and an even depth.")
+
+
+def _need_readers(edit: Edit, node: Node) -> None:
+    """Keep where the one row that a product gives is the answer: its rounding would be seen whole, for little time."""
+    if isinstance(_center(node).op, Conv) or node.type.count != node.type.dims[-1]:
+        return
+    value = node.name
+    while not edit.is_returned(value):
+        users = edit.users(value)
+        if len(users) != 1 or type(_center(users[0]).op) in PRODUCTS:
+            return
+        value = users[0].name
+    raise Keep(f"%{node.name} is one row that leaves the graph: what it is made of would be rounded last of all.")
 
 
 def _cast_of(edit: Edit, value: str) -> Node | None:
