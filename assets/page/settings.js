@@ -1,4 +1,4 @@
-// Settings of a compilation: threads and which passes run.
+// Settings of a compilation: threads, precision and which passes run.
 
 import { address, get } from "../core/api.js";
 import { button, el, replace } from "../core/dom.js";
@@ -11,6 +11,7 @@ export function settings(body, { close }) {
   if (!overview || !passes) { replace(body, el("p", {}, "No model is open.")); return; }
   const off = new Set(overview.disabled || []);
   const threads = el("input.field.short", { type: "number", min: 1, max: 256, value: overview.threads || 1, "aria-label": "Threads" });
+  const precision = el("select.field", { "aria-label": "Precision" }, ["f32", "bf16"].map((name) => el("option", { value: name, selected: name === overview.precision }, name)));
   const rows = passes.rows.name.map((name, row) => ({ name, row })).filter(({ row }) => passes.rows.snapshot[row] !== 0 && passes.rows.level[row] !== "kernels");
   const seen = new Set();
   const switches = rows.filter(({ name }) => !seen.has(name) && seen.add(name)).map(({ name, row }) => {
@@ -23,10 +24,11 @@ export function settings(body, { close }) {
     (error) => { order.value = `# ${error.message}`; });
   const run = () => {
     close();
-    attempt({ ...(order.disabled || order.value === ordered ? {} : { order: order.value }), recording: state().recording, threads: Number(threads.value), disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
+    attempt({ ...(order.disabled || order.value === ordered ? {} : { order: order.value }), recording: state().recording, threads: Number(threads.value), precision: precision.value, disable: switches.filter(({ box }) => !box.checked).map(({ name }) => name) });
   };
   replace(body, el("div.settings", {},
     el("label.row", {}, el("span", {}, "Threads"), threads),
+    el("label.row", {}, el("span", {}, "Precision"), precision),
     el("h3", {}, "Passes"), el("div.switches", {}, switches.map(({ line }) => line)),
     el("details", {}, el("summary", {}, "Order of graph passes (YAML)"), order),
     el("div.actions", {}, button("Compile", run, { kind: "primary" }))));

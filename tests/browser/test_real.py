@@ -13,6 +13,7 @@ from glowviz.app.export import one_page
 from glowviz.app.server import real_services
 from glowviz.app.store import Store
 from glowviz.app.workshop import JobWorkshop
+from glowviz.compiler.backends import backend_named
 from glowviz.compiler.text import parse_graph
 from tests.app.test_recordings import TEXT
 from tests.browser.conftest import Tab, compiled, open_path, serving, watched
@@ -59,6 +60,23 @@ def test_a_text_model_is_opened_compiled_and_walked_through(tab: Tab, tmp_path: 
     tab.page.wait_for_selector(".dock-side:nth-child(2) .code-line")
     assert "define" in tab.page.inner_text(".dock-side:first-child .code")
     tab.picture("real-code")
+
+
+@pytest.mark.skipif(not backend_named("cpu").target.has_bf16, reason="this processor has no avx512_bf16")
+def test_precision_is_chosen_in_the_settings_and_stands_beside_the_numbers(tab: Tab, tmp_path: Path) -> None:
+    path = tmp_path / "small.glow"
+    path.write_text(TEXT)
+    open_path(tab, path)
+    compiled(tab)
+    assert "f32" in tab.page.inner_text("button.bound")
+    before = tab.state("recording")
+    tab.page.click("button.bound")
+    tab.page.select_option("select[aria-label=Precision]", "bf16")
+    tab.page.click(".settings .actions button")
+    tab.until(f"window.glowviz.state().recording !== {before!r}")
+    compiled(tab)
+    assert "bf16" in tab.page.inner_text("button.bound")
+    assert "Precision" in tab.page.inner_text("#region-ledger")
 
 
 def test_a_pass_is_switched_off_and_the_place_kept(tab: Tab, tmp_path: Path) -> None:
