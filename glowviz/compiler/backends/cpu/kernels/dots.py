@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glowviz.compiler.backends.cpu.emitter import Emitter
-from glowviz.compiler.backends.cpu.values import Value, size_of, vector_of
+from glowviz.compiler.backends.cpu.values import Value, lanes_of, size_of, vector_of
 
 
 class Dots:
@@ -27,7 +27,7 @@ class Dots:
         if whole < self.count:
             mask = em.first_lanes(self.count - whole, width)
             sums = self._more(rows, em.constant(whole * self.size, "i64"), sums, mask)
-        found = [self.joined(total) for total in sums]
+        found = joined(em, sums)
         return [found[r * len(self.vectors) : (r + 1) * len(self.vectors)] for r in range(len(rows))]
 
     def _more(self, rows: Sequence[Value], byte: Value, sums: Sequence[Value], mask: Value | None) -> list[Value]:
@@ -40,13 +40,36 @@ class Dots:
         here = self.em.offset(row, byte)
         return self.em.load(here, self.wide) if mask is None else self.em.load_lanes(here, mask, self.wide)
 
-    def joined(self, total: Value) -> Value:
-        """The sum of all lanes, halves upon halves."""
-        em, width = self.em, self.em.lanes
-        while width > 1:
-            width //= 2
-            low, high = (
-                em.shuffle(total, total, range(s, s + width)) if width > 1 else em.lane(total, s) for s in (0, width)
-            )
-            total = low + high
-        return total
+
+def joined(em: Emitter, totals: Sequence[Value]) -> list[Value]:
+    """The sum of all lanes of each vector, halves upon halves; full vectors are added up together."""
+    found: list[Value] = []
+    width = lanes_of(totals[0].type)
+    for first in range(0, len(totals), width):
+        found += _joined(em, list(totals[first : first + width]), width)
+    return found
+
+
+def _joined(em: Emitter, totals: list[Value], length: int) -> list[Value]:
+    """Each vector holds sums in neighbouring lanes, `length` for each; two vectors become one until that is 1."""
+    count = len(totals)
+    held = 1  # sums in a vector
+    while length > 1:
+        length //= 2
+        lows = [lane for s in range(held) for lane in range(2 * length * s, 2 * length * s + length)]
+        if len(totals) > 1:
+            totals = [*totals, totals[-1]] if len(totals) % 2 else totals
+            wide = lanes_of(totals[0].type)
+            lows += [wide + lane for lane in lows]
+            pairs = list(zip(totals[::2], totals[1::2], strict=True))
+            held *= 2
+        else:
+            pairs = [(totals[0], totals[0])]
+        highs = [lane + length for lane in lows]
+        totals = [_picked(em, *pair, lows) + _picked(em, *pair, highs) for pair in pairs]
+    last = totals[0]
+    return [last] if lanes_of(last.type) == 1 else [em.lane(last, n) for n in range(count)]
+
+
+def _picked(em: Emitter, one: Value, other: Value, lanes: list[int]) -> Value:
+    return em.lane(one, lanes[0]) if len(lanes) == 1 else em.shuffle(one, other, lanes)
