@@ -10,8 +10,9 @@ from glowviz.app.boxes import KINDS, Box, Picture
 from glowviz.app.folds import Fold, Folding, differences, fold_blocks, fold_nothing, fold_scopes
 from glowviz.app.graph_boxes import graph_picture
 from glowviz.app.nesting import Drawing, draw
-from glowviz.app.program_boxes import Steps, program_picture, read_steps, together
+from glowviz.app.program_boxes import STEP, Steps, program_picture, read_steps, together
 from glowviz.app.theme import CHANGE_INDEX, family_index
+from glowviz.app.union import difference, in_order
 from glowviz.compiler.recording.reader import NodeVersion, Recording
 from glowviz.layouts import Stub
 
@@ -43,7 +44,8 @@ class State(NamedTuple):
 class Scenes:
     """Pictures of one recording, placed so that what survives a pass does not move.
 
-    The first program is a new drawing: instructions are no nodes, and stand in the order in which they run.
+    Instructions stand one below the other in the order in which they run, where that allows in the places of the
+    nodes that computed their values.
     """
 
     def __init__(self, recording: Recording) -> None:
@@ -65,6 +67,28 @@ class Scenes:
         level = "program" if self._is_program(snapshot) else "graph"
         head = {"snapshot": snapshot, "base": base, "level": level, "breadcrumb": [self._name()]}
         return head | payload(picture, drawing)
+
+    def scene_against(
+        self, other: Scenes, there: int, snapshot: int, fold: str, opened: Sequence[str], constants: bool
+    ) -> dict[str, Any]:
+        """The payload for the union with state `there` of another run, which counts as before."""
+        view = View(fold, tuple(sorted(set(opened))), constants)
+        picture = self._union(other, there, snapshot, view)
+        drawing = draw(picture, self._drawn(State(snapshot, None), view))
+        level = "program" if self._is_program(snapshot) else "graph"
+        head = {"snapshot": snapshot, "base": None, "level": level, "breadcrumb": [self._name()]}
+        return head | payload(picture, drawing)
+
+    def _union(self, other: Scenes, there: int, snapshot: int, view: View) -> Picture:
+        folding = self._folding(view.fold)
+        if self._is_program(snapshot) != other._is_program(there):
+            return self._picture(State(snapshot, None), view)
+        if self._is_program(snapshot):
+            return program_picture(self._steps(snapshot), other._steps(there), folding, view.opened, view.constants)
+        here, before = self._nodes(snapshot), other._nodes(there)
+        found = difference(before, here, self.recording, snapshot)
+        return graph_picture(here, in_order(before, here), found, folding, view.opened, view.constants,
+                             self.recording.inputs(snapshot), self.recording.outputs(snapshot))
 
     def is_large(self, snapshot: int, fold: str, opened: Sequence[str]) -> bool:
         """Whether the picture has more than LARGE boxes, told without drawing it."""
@@ -122,7 +146,10 @@ class Scenes:
     def _sketch(self, state: State, view: View) -> Picture:
         folding, base = self._folding(view.fold), state.base
         if state.snapshot == ALL_STEPS:
-            return program_picture(self._all_steps(), None, folding, view.opened, view.constants)
+            picture = program_picture(self._all_steps(), None, folding, view.opened, view.constants)
+            picture.heirs = {name: box.members[0] for name, box in picture.boxes.items()
+                             if name.startswith(STEP) and box.members}
+            return picture
         if self._is_program(state.snapshot):
             before = None if base is None else self._steps(base)
             return program_picture(self._steps(state.snapshot), before, folding, view.opened, view.constants)
@@ -138,15 +165,17 @@ class Scenes:
 
     def _earlier(self, state: State, view: View, boxes: int) -> tuple[State, View] | None:
         """The picture that this one is placed on from: a union from its earlier state; a state from its union with
-        the one before it, so that what is new stays where it was first seen; the first program from all of them;
-        what is first of all from itself with all blocks folded."""
+        the one before it, so that what is new stays where it was first seen; the first program from all of them, and
+        these from the last graph; what is first of all from itself with all blocks folded."""
         is_program = self._is_program(state.snapshot)
         first = self._first_program() if is_program else 0
         if state.base is not None:
             return State(min(state.base, state.snapshot), None), view
         if is_program and state.snapshot == first:
             return State(ALL_STEPS, None), view
-        if state.snapshot in (0, ALL_STEPS):
+        if state.snapshot == ALL_STEPS:  # an instruction stands where the node did that computed its value
+            return State(self._changed_before(self._first_program() - 1), None), view
+        if state.snapshot == 0:
             return (state, view._replace(opened=())) if view.opened else None
         if boxes > CHAIN_LIMIT:
             return State(first, None), view

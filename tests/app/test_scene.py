@@ -80,15 +80,25 @@ def test_what_survives_a_pass_stays(
     scenes = Scenes(compiled(name, tmp_path, recordings))
     pictures = [scenes.scene(at, at - 1 if at else None, fold, (), False) for at in range(len(scenes.recording))]
     for before, after in pairwise(pictures):
-        if before["level"] != after["level"]:
-            continue  # instructions are no nodes: the first program is a new drawing
         old, new = boxes_of(before), boxes_of(after)
+        if before["level"] != after["level"]:
+            _instructions_stand_where_nodes_did(old, new)
+            continue
         moved = sorted(
             max(abs(old[k]["x"] + old[k]["w"] / 2 - new[k]["x"] - new[k]["w"] / 2), abs(old[k]["y"] - new[k]["y"]))
             for k in new if k in old)
         if moved:
             assert median(moved) <= 1, after["snapshot"]  # a width of an odd number of px
             assert moved[min(len(moved) - 1, int(0.95 * len(moved)))] <= ROW, after["snapshot"]
+
+
+def _instructions_stand_where_nodes_did(nodes: dict[str, dict], steps: dict[str, dict]) -> None:
+    """Those that the schedule takes one after the other out of a row move down, the others stay."""
+    moved = sorted(abs(nodes[name]["y"] - step["y"]) for key, step in steps.items()
+                   if (name := key.removeprefix("step:")) in nodes)
+    assert len(moved) >= 2
+    assert median(moved) <= ROW
+    assert moved[min(len(moved) - 1, int(0.95 * len(moved)))] <= 4 * ROW  # as many as stood side by side
 
 
 def test_a_block_unfolds_into_a_frame_and_nothing_above_it_moves(
