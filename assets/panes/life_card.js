@@ -7,6 +7,8 @@ import { button, el, icon, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { goTo } from "../core/session.js";
 import { state, update } from "../core/state.js";
+import { onnxNodes } from "./onnx_node.js";
+import { maps } from "./maps.js";
 import { remark } from "./why.js";
 
 const SHOWN = 4000, REMARKS = 3;
@@ -19,6 +21,7 @@ export function drawLife(element) {
     draw: (life) => {
       const refusals = el("div"), code = el("div");
       replace(element, card(life, refusals, code));
+      if (life.op === "constant") numbersOf(life.name, code);
       if (life.op !== "block") refusalsOf(life.name, refusals);
       if (life.links?.kernel) assemblyOf(life.links.kernel, code);
     },
@@ -35,6 +38,16 @@ async function assemblyOf(name, place) {
   replace(place, el("section.machine-code", {}, el("h4", { title: name }, "Assembly", el("span.muted", {}, ` · ${kernel.asm.length.toLocaleString("en-US")} lines`)),
     el("pre.mono.asm", { tabindex: 0, "aria-label": "Assembly" }, lines.slice(0, SHOWN).join("\n"), lines.length > SHOWN ? `\n… ${lines.length - SHOWN} more` : ""),
     button("Beside its LLVM IR", () => update({ dock: "llvm", dock2: "asm", kernel: name }), { kind: "small" })));
+}
+
+// What a weight holds, on its own card: the same numbers as in the Values tab.
+async function numbersOf(name, place) {
+  const { recording, at, selected } = state();
+  const found = await get(address(recording, `values/${at}`, { name })).catch(() => null);
+  if (!found || found.missing || state().selected !== selected) return;
+  replace(place, el("section.card-stack.flat", {}, el("h4", {}, "Numbers"), found.picture ? maps(found.picture) : null,
+    el("dl.facts-table", {}, found.stats.map(([label, value]) => [el("dt", {}, label), el("dd.num", {}, value)])),
+    found.sample ? el("pre.mono.sample", {}, found.sample) : null));
 }
 
 // Why passes left it as it is: the same remarks as in the Why? tab, the first ones.
@@ -54,7 +67,7 @@ function card(life, refusals, code) {
       life.paragraphs.map(paragraph)),
     links(life.links || {}, life.name, !life.gone && life.op !== "block"), refusals, code,
     attributes(life.attributes), neighbours("Inputs", life.inputs), neighbours("Used by", life.users),
-    life.origin.length ? el("section", {}, el("h4", {}, "From ONNX"), el("p.origin", {}, life.origin.map((name) => el("span.chip.mono", {}, name)))) : null);
+    onnxNodes(life.onnx, life.origin));
 }
 
 function paragraph({ text, snapshot }) {

@@ -21,8 +21,8 @@ function card(overview) {
   return el("div.card-stack", {},
     el("section", {}, el("h3", {}, overview.name), el("p", {}, overview.what), weights(overview.weights)),
     section("Findings", overview.findings.slice(0, 5).map(finding), overview.status === "running" ? "not measured yet" : "nothing odd"),
-    el("section", {}, table(overview.facts)),
-    ports("Inputs", overview.inputs), ports("Outputs", overview.outputs),
+    el("section", {}, table(overview.facts), file(overview.file)),
+    ports("Inputs", overview.inputs, overview.file?.ports), ports("Outputs", overview.outputs, overview.file?.ports),
     section("Where time goes", overview.time.map((one) => bar(one.title, one.share, one.text, one.name)), "not timed yet"),
     section("Where memory goes", overview.memory.length ? account(overview.memory) : [], "not planned yet"));
 }
@@ -35,9 +35,16 @@ function table(facts) {
   return el("dl.facts-table", {}, facts.map(([label, value]) => [el("dt", {}, label), el("dd", {}, value)]));
 }
 
-function ports(title, list) {
+// What the file says in its own words: texts of the model, and its metadata.
+function file(said) {
+  if (!said || (!said.doc.length && !said.props.length)) return null;
+  return el("details.file-says", {}, el("summary", {}, [said.doc.length ? "Description" : null, said.props.length ? `${said.props.length} metadata` : null].filter(Boolean).join(" and ")),
+    said.doc.map((text) => el("p.said", {}, text)), said.props.length ? el("dl.facts-table", {}, said.props.map(([key, value]) => [el("dt.mono", {}, key), el("dd", {}, value)])) : null);
+}
+
+function ports(title, list, said = {}) {
   if (!list.length) return null;
-  return el("section", {}, el("h4", {}, title), list.slice(0, 8).map(([name, type]) => el("button.port", { type: "button", onclick: () => update({ selected: name, tab: "life" }) },
+  return el("section", {}, el("h4", {}, title), list.slice(0, 8).map(([name, type]) => el("button.port", { type: "button", title: said[name] || null, onclick: () => update({ selected: name, tab: "life" }) },
     el("span", {}, name), el("span.mono.muted", {}, type))),
   list.length > 8 ? el("p.muted", {}, `and ${list.length - 8} more`) : null);
 }

@@ -274,7 +274,9 @@ def import_graph(source: Source, shapes: Mapping[str, tuple[int, ...]] | None, l
     started = time.perf_counter()
     graph = source if isinstance(source, Graph) else read_model(source, shapes)
     if ledger.recorder is not None:
-        ledger.recorder.set_meta({"model_facts": dict(graph.metadata)})
+        facts = dict(graph.metadata)
+        ledger.recorder.insert("onnx_nodes", facts.pop("onnx", {}).items())
+        ledger.recorder.set_meta({"model_facts": facts})
     return ledger.imported(graph, time.perf_counter() - started)
 
 

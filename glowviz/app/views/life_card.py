@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 
+from glowviz.app.onnx_facts import onnx_nodes
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
 from glowviz.app.wording import (
@@ -46,7 +47,7 @@ def life(recording: Recording, snapshot: int, name: str) -> Payload:
         "users": _users(recording, snapshot, version), "origin": list(version.origin),
         "born": versions[0].born, "died": -1 if versions[-1].died >= ALIVE else versions[-1].died,
         "touched": sorted({event.snapshot for event in events if event.snapshot > 0}),
-        "links": _links(instruction),
+        "links": _links(instruction), "onnx": onnx_nodes(recording, version.origin),
     }
     return card | {"counts": _counts(instruction)}
 

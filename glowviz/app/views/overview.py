@@ -6,6 +6,7 @@ import orjson
 
 from glowviz.app.findings import findings
 from glowviz.app.measured import instruction_times
+from glowviz.app.onnx_facts import model_facts, model_texts
 from glowviz.app.reader import Payload
 from glowviz.app.wording import account_of, byte_text, counted, digits, shape_of, time_text, told
 from glowviz.compiler.recording.reader import Recording
@@ -28,7 +29,7 @@ def overview(recording: Recording, title: str = "", weights: str = "unknown") ->
         "precision": meta.get("precision", "f32"), "threads": meta.get("threads", 1), "problems": failed,
         "what": _what(recording, facts), "facts": _facts(meta, facts), "inputs": inputs, "outputs": outputs,
         "weights": {"kind": weights, "text": WEIGHTS[weights]}, "time": _time(recording),
-        "memory": _memory(meta), "findings": findings(recording),
+        "memory": _memory(meta), "file": model_texts(facts), "findings": findings(recording),
     }
 
 
@@ -76,6 +77,7 @@ def _facts(meta: dict[str, Any], facts: dict[str, Any]) -> list[list[str]]:
         ("Opset", ", ".join(f"{domain or 'ai.onnx'} {version}" for domain, version in opsets.items())),
         ("IR version", str(facts.get("ir_version") or "")),
         ("Made by", facts.get("producer") or ""),
+        *model_facts(facts),
         ("Compiled for", meta.get("cpu") or meta.get("target") or ""),
     ]
     return [[label, value] for label, value in rows if value]

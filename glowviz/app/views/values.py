@@ -68,8 +68,8 @@ def _tensor(
     if constant:
         stats.append(["size", byte_text(constant["bytes"])])
     return {"name": name, "title": name, "type": constant["type"] if constant else _type(recording, snapshot, name),
-            "kind": kind, "told": given or _told(recording, row, constant), "stats": stats, "error": _error(recording, row),
-            "edges": histogram.get("edges", [0, 1]), "counts": histogram.get("counts", []),
+            "kind": kind, "told": given or _told(recording, row, constant), "stats": stats,
+            "error": _error(recording, row), "edges": histogram.get("edges", [0, 1]), "counts": histogram.get("counts", []),
             "every": histogram.get("every", 1), "picture": raster_payload(seen) if seen else None,
             "sample": ", ".join(orjson.loads(seen["first"])) if seen else _spelt(constant)}
 

@@ -12,6 +12,7 @@ from glowviz.compiler.importer.findings import findings_of
 from glowviz.compiler.importer.limits import opsets
 from glowviz.compiler.importer.names import labels
 from glowviz.compiler.importer.nodes import Notes
+from glowviz.compiler.importer.properties import model_properties, node_properties, operators
 from glowviz.compiler.importer.source import Source
 from glowviz.compiler.onnx_words import LABEL, ORIGIN
 
@@ -22,8 +23,10 @@ def finished(graph: Graph, source: Source, notes: Notes, guessed: tuple[str, ...
     """The graph with display names and metadata.
 
     Its metadata is plain data: file, file_bytes, external_files, producer, opsets (version by domain), ir_version, doc,
-    metadata_props, domains, onnx_nodes, weight_bytes, parameters, scopes (module path by origin name) and
-    findings (each a dict of kind, what, where, count, cost, do).
+    metadata_props, graph, graph_doc, domain, model_version, functions, ports (text by input or output), operators and
+    onnx (what ONNX says of each kind of node, and as JSON what the file says of each, by origin name), domains,
+    onnx_nodes, weight_bytes, parameters, scopes (module path by origin name) and findings (each a dict of kind, what,
+    where, count, cost, do).
     """
     protos = notes.protos
     given = {origin: (proto.name, proto.op_type) for origin, proto in protos.items()}
@@ -79,6 +82,9 @@ def _metadata(graph: Graph, source: Source, protos: dict[str, NodeProto]) -> dic
         "onnx_nodes": len(model.graph.node),
         "weight_bytes": sum(c.type.bytes for c in weights),
         "parameters": sum(c.type.count for c in weights if c.type.is_float),
+        **model_properties(model),
+        "operators": operators(protos.values(), opsets(model)),
+        "onnx": node_properties(protos, opsets(model)),
         "scopes": {name: scope for name, proto in protos.items() if (scope := scope_of(proto))},
     }
 

@@ -24,6 +24,7 @@ CREATE TABLE origins(id INTEGER PRIMARY KEY, names TEXT, made TEXT);
 CREATE TABLE nodes(
   name TEXT, born INTEGER, died INTEGER, rank REAL, op TEXT, family TEXT, attributes INTEGER, operands TEXT,
   results TEXT, types TEXT, origin INTEGER, label TEXT, flops INTEGER, moved INTEGER);
+CREATE TABLE onnx_nodes(name TEXT PRIMARY KEY, facts TEXT) WITHOUT ROWID;
 CREATE TABLE constants(
   name TEXT, born INTEGER, died INTEGER, type INTEGER, content TEXT, bytes INTEGER, origin INTEGER);
 CREATE TABLE interfaces(born INTEGER, died INTEGER, name TEXT, inputs TEXT, outputs TEXT, states TEXT, updates TEXT);
