@@ -38,7 +38,7 @@ export function mountGraph(element, onselect) {
   graphKeys(graph);
   wireRegions(graph);
   onSession(({ passes }) => graph.bar.named(passes));
-  subscribe(["at", "base"], () => graph.bar.named(session().passes));
+  subscribe(["at", "base", "union", "against"], () => graph.bar.named(session().passes));
   return () => graph.destroy();
 }
 

@@ -11,6 +11,7 @@ const DEFAULTS = {
   fold: "blocks",
   opened: [],           // unfolded blocks, by name
   constants: false,
+  union: false,         // draw this run and the one it is compared with as one picture
   focus: false,         // draw only what is within 2 steps of the selection
   tab: "overview",
   dock: null,           // null = closed, else the left tab
@@ -28,7 +29,7 @@ const DEFAULTS = {
   version: 0,           // grows when the recording has changed on the server
 };
 const REMEMBERED = ["left", "right", "dockHeight", "hideLeft", "hideRight", "theme", "projector"];
-const LINKED = ["recording", "against", "at", "base", "selected", "colour", "fold", "opened", "constants", "focus", "tab", "dock", "dock2", "kernel",
+const LINKED = ["recording", "against", "at", "base", "selected", "colour", "fold", "opened", "constants", "union", "focus", "tab", "dock", "dock2", "kernel",
   "camera", "lesson", "step", "tolerance"];
 const NUMBERS = ["at", "base", "step"];
 const STORAGE = "glowviz.view";

@@ -3,9 +3,10 @@
 import { address, get } from "../core/api.js";
 
 export function sceneAddress(now, at = now.at) {
-  const base = at === now.at && now.base !== null ? now.base : at > 0 ? at - 1 : null;
+  const union = now.union && now.against !== null;
+  const base = union ? null : at === now.at && now.base !== null ? now.base : at > 0 ? at - 1 : null;
   return address(now.recording, `scene/${at}`, {
-    base, fold: now.fold, open: now.opened.length ? now.opened : null, constants: now.constants ? 1 : null,
+    base, fold: now.fold, open: now.opened.length ? now.opened : null, constants: now.constants ? 1 : null, with: union ? now.against : null,
   });
 }
 

@@ -27,10 +27,11 @@ export function toolbar(view) {
   return {
     element, legend, chips,
     named: (passes) => {
-      const { at, base } = state();
+      const { at, base, union, against } = state();
       const row = passes ? rowOf(at) : -1;
       const name = at === 0 ? "imported" : row >= 0 ? passes.rows.name[row] : `state ${at}`;
-      replace(title, el("span.muted", {}, at === 0 ? "" : "after "), el("strong", {}, name), base !== null ? el("span.muted", {}, ` against ${base}`) : null);
+      replace(title, el("span.muted", {}, at === 0 ? "" : "after "), el("strong", {}, name), base !== null ? el("span.muted", {}, ` against ${base}`) : null,
+        union && against !== null ? el("span.muted", {}, " against the other run") : null);
     },
     zoom: (k) => { zoom.textContent = `${Math.round(k * 100)} %`; },
     show: (scene, look, colours) => {

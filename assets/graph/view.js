@@ -46,7 +46,8 @@ export class GraphView {
     this.lastMove = 0;
     this.build();
     this.stops = [
-      subscribe(["recording", "at", "base", "fold", "opened", "constants"], () => this.load()),
+      subscribe(["recording", "at", "base", "fold", "opened", "constants", "union"], () => this.load()),
+      subscribe(["against"], () => { if (state().union) this.load(); }),
       subscribe(["version"], () => { if (session().overview?.status !== "running") this.load(); }), // times and errors come last
       subscribe(["selected", "focus"], () => this.picked()),
       subscribe(["camera"], () => this.follow()),

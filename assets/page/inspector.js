@@ -1,6 +1,7 @@
 // The inspector: five tabs, one of them shown.
 
 import { el, replace } from "../core/dom.js";
+import { exported } from "../core/inlined.js";
 import { state, subscribe, update } from "../core/state.js";
 import { drawChanges } from "../panes/changes.js";
 import { drawCompare } from "../panes/compare.js";
@@ -11,7 +12,7 @@ import { drawWhy } from "../panes/why.js";
 
 const TABS = [["overview", "Overview", drawOverview], ["life", "Life", drawLife], ["values", "Values", drawValues],
   ["why", "Why?", drawWhy], ["changes", "Changes", drawChanges], ["compare", "Compare", drawCompare]];
-const shownTabs = () => TABS.filter(([key]) => key !== "compare" || state().against !== null || state().tab === "compare");
+const shownTabs = () => TABS.filter(([key]) => key !== "compare" || !exported || state().against !== null);
 
 export function mountInspector(element) {
   const list = el("div.pane-tabs", { role: "tablist", "aria-label": "Inspector", dataset: { ownArrows: "" }, onkeydown: arrows });

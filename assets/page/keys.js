@@ -38,6 +38,7 @@ function escape() {
   if (now.focus) update({ focus: false });
   else if (now.selected !== null) update({ selected: null, tab: now.at === 0 ? "overview" : now.tab === "life" ? "changes" : now.tab });
   else if (now.base !== null) update({ base: null });
+  else if (now.union) update({ union: false });
   else return false;
   return true;
 }

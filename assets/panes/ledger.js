@@ -16,6 +16,7 @@ export function mountLedger(element) {
   const closed = new Set(), seen = new Set();
   let hideQuiet = false;
   let touched = new Set();
+  let other = null; // the run that this one is compared with: snapshot here → what its pass did there
   const draw = () => {
     const { passes, error } = session();
     if (error) { replace(element, failed(error)); return; }
@@ -28,7 +29,7 @@ export function mountLedger(element) {
     element.querySelector(".pass.shown")?.scrollIntoView({ block: "nearest" });
   };
   const head = (passes) => el("div.pane-head", {},
-    el("h2", {}, "Passes"), el("span.space"),
+    el("h2", {}, "Passes"), other ? el("span.muted.columns", {}, "this run | the other") : null, el("span.space"),
     button(hideQuiet ? "Show quiet" : "Hide quiet", () => { hideQuiet = !hideQuiet; draw(); }, { kind: "bare", title: "Passes that changed nothing" }),
     passes.status === "running" ? el("span.chip", {}, "compiling") : exported ? null
       : button("Bisect", () => openOverlay("bisect"), { kind: "small", title: "Find the first pass that changes a result, and the one rewrite in it" }));
@@ -46,7 +47,16 @@ export function mountLedger(element) {
     return el("section.group", {},
       el("button.group-head", { type: "button", "aria-expanded": String(!isClosed), onclick: () => { closed.has(title) ? closed.delete(title) : closed.add(title); draw(); } },
         icon(isClosed ? "right" : "down", 12), title, el("span.space"), el("span.count", {}, changed ? changed.toLocaleString("en-US") : isClosed ? still(rows, passes) : "")),
-      isClosed ? null : rows.map((row) => passRow(passes, row, touched)));
+      isClosed ? null : rows.map((row) => passRow(passes, row, touched, other)));
+  };
+  // Both columns side by side, as soon as and as far as both runs know them.
+  const compare = async () => {
+    const { recording, against } = state();
+    const told = recording && against ? await get(address(recording, "compare", { with: against }), { fresh: true }).catch(() => null) : null;
+    if (state().against !== against || state().recording !== recording) return;
+    if (!other && !told) return;
+    other = told && new Map(told.ledger.filter((row) => row.snapshot >= 0).map((row) => [row.snapshot, row]));
+    draw();
   };
   const select = async () => {
     const now = state();
@@ -58,7 +68,8 @@ export function mountLedger(element) {
     }
     draw();
   };
-  const stops = [onSession(draw), subscribe(["at", "recording"], draw), subscribe(["selected"], select)];
+  const stops = [onSession(draw), subscribe(["at", "recording"], draw), subscribe(["selected"], select), subscribe(["recording", "against", "version"], compare)];
+  compare();
   return () => stops.forEach((stop) => stop());
 }
 
@@ -67,7 +78,7 @@ function still(rows, passes) {
   return unreached ? `${unreached} not reached` : `${rows.length} quiet`;
 }
 
-function passRow(passes, row, touched) {
+function passRow(passes, row, touched, other) {
   const { rows } = passes;
   const at = rows.snapshot[row], shown = at >= 0 && at === state().at;
   const kind = rows.state[row];
@@ -90,10 +101,19 @@ function passRow(passes, row, touched) {
     start ? el("button.start-here", { type: "button", onclick: () => goTo(at) }, icon("play", 10), "start here") : null,
     el("span.space"),
     el("span.fired", {}, kind === "unreached" ? "not reached" : rows.fired[row]),
-    rows.delta[row] ? el("span.delta", {}, rows.delta[row]) : null));
+    rows.delta[row] ? el("span.delta", {}, rows.delta[row]) : null, beside(other, at)));
   if (rows.problem?.[row]) line.append(problemCard(rows.problem[row]));
   else if (shown) line.append(details(passes, row));
   return line;
+}
+
+// What the same pass did in the other run, where that is something else.
+function beside(other, at) {
+  const there = other?.get(at);
+  if (!there) return other && at >= 0 ? el("span.other") : null;
+  const [did] = there.before.split(","), [mine] = there.after.split(",");
+  return el(`span.other${did === mine ? "" : ".different"}`, { title: `In the other run: ${there.before}\n${Object.entries(there.cells).map(([label, cell]) => `${label} ${cell}`).join("\n")}` },
+    did === mine ? "=" : there.before === "–" ? "not there" : did);
 }
 
 // What a screen reader says of a row: the pass, what it did, and how it ended where that is only a sign or a grey.

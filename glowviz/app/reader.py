@@ -48,6 +48,10 @@ class Reader(Protocol):
         """Return the picture of one snapshot."""
         ...
 
+    def scene_against(self, other: "Reader", request: SceneRequest) -> Payload:
+        """Return the union of one snapshot with the corresponding one of another run."""
+        ...
+
     def is_large(self, request: SceneRequest) -> bool:
         """Return whether that picture is so large that a job should draw it."""
         ...

@@ -14,6 +14,7 @@ from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload, Reader, SceneRequest
 from glowviz.app.scene import Scenes
 from glowviz.app.store import Store
+from glowviz.app.union import aligned
 from glowviz.app.views import (
     changes,
     compare,
@@ -90,6 +91,17 @@ class RecordingReader:
         with self._drawing:
             scene = self.scenes.scene(r.snapshot, r.base, r.fold, r.opened, r.constants)
         return scene | {"heat": self._heat(scene, r.snapshot), "problem": self._culprit()}
+
+    def scene_against(self, other: Reader, request: SceneRequest) -> Payload:
+        if not isinstance(other, RecordingReader):
+            raise Problem("This run cannot be drawn with that one.", expected="two recordings")
+        there = aligned(other.recording, self.recording, request.snapshot)
+        r = request
+        with self._drawing:
+            scene = self.scenes.scene_against(other.scenes, there, r.snapshot, r.fold, r.opened, r.constants)
+        name = other.recording.passes()[there]["name"]
+        facts = {"snapshot": there, "name": name, "run": compare.choices(other.recording)}
+        return scene | {"heat": self._heat(scene, r.snapshot), "problem": self._culprit(), "against": facts}
 
     def is_large(self, request: SceneRequest) -> bool:
         return self.scenes.is_large(request.snapshot, request.fold, request.opened)

@@ -12,6 +12,7 @@ from glowviz.app.kept_answers import KeptAnswers
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Reader, SceneRequest
 from glowviz.app.services import Drawer, Services
+from glowviz.app.store import checked
 
 
 def register(api: Blueprint, services: Services, reader: Callable[[str], Reader], kept: KeptAnswers) -> None:
@@ -23,6 +24,8 @@ def register(api: Blueprint, services: Services, reader: Callable[[str], Reader]
         found = reader(identifier)
         check_snapshot(found, snapshot)
         asked = scene_request(found, snapshot)
+        if "with" in request.args:
+            return answer(found.scene_against(reader(checked(request.args["with"])), asked))
         if drawer is None or not found.finished() or not found.is_large(asked):
             if not found.finished():
                 return answer(found.scene(asked))

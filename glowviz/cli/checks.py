@@ -51,55 +51,39 @@ def bound(steps: list[tuple[str, Any]]) -> Any:
 
 
 def diff(options: argparse.Namespace) -> int:
-    """Compare two recordings pass by pass: nodes, work, memory, time."""
+    """Compare two recordings: choices, passes, the five numbers, memory, graphs, kernels; as the app's Compare tab."""
+    from glowviz.app.views.compare import compare
     from glowviz.compiler.recording.reader import Recording
 
     a, b = Recording(options.before), Recording(options.after)
-    print(columns([_pair(x, y) for x, y in _aligned(a.passes(), b.passes())]))
-    facts = {"model": "model", "target": "target", "switched off": "disabled", "order": "order", "plan": "plan"}
-    for label, key in facts.items():
-        if a.meta.get(key) != b.meta.get(key):
-            print(f"{label}: {a.meta.get(key)} → {b.meta.get(key)}")
-    _print_comparison(a, b)
+    told = compare(b, a)
+    print(" → ".join(dict.fromkeys(told["titles"])))
+    print("\n".join(f"{label}: {before} → {after}" for label, before, after in told["facts"]))
+    print(columns([_pass_row(row) for row in told["ledger"]]))
+    for heading, name, keys in SECTIONS:
+        if told[name]:
+            print(f"\n{heading}")
+            print(columns([{key: row[key] for key in keys} for row in told[name]]))
+    _print_graphs(told["graph"])
     return 0
 
 
-def _print_comparison(a: Any, b: Any) -> None:
-    """Print what the app's comparison shows: the five numbers, and kernels whose times really differ."""
-    from glowviz.app.views.compare import compare
-
-    told = compare(b, a)
-    for keys, name in ((("label", "before", "after", "difference"), "rows"),
-                       (("value", "before", "after", "difference"), "kernels")):
-        if told[name]:
-            print()
-            print(columns([{key: row[key] for key in keys} for row in told[name]]))
+SECTIONS = (
+    ("figures", "rows", ("label", "before", "after", "difference")),
+    ("memory", "memory", ("label", "before", "after", "difference")),
+    ("kernels whose time differs beyond the spread of both", "kernels", ("value", "before", "after", "difference")),
+)
 
 
-def _aligned(
-    a: list[dict[str, Any]], b: list[dict[str, Any]]
-) -> list[tuple[dict[str, Any] | None, dict[str, Any] | None]]:
-    """Rows of equal names side by side, in order."""
-    import difflib
-
-    names = [r["name"] for r in a], [r["name"] for r in b]
-    pairs: list[tuple[dict[str, Any] | None, dict[str, Any] | None]] = []
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, *names, autojunk=False).get_opcodes():
-        if tag == "equal":
-            pairs += list(zip(a[i1:i2], b[j1:j2], strict=True))
-        else:
-            pairs += [(row, None) for row in a[i1:i2]] + [(None, row) for row in b[j1:j2]]
-    return pairs
+def _pass_row(row: dict[str, Any]) -> dict[str, Any]:
+    did = row["before"] if row["before"] == row["after"] else f"{row['before']} → {row['after']}"
+    return {"pass": row["name"], "did": did, **row["cells"]}
 
 
-def _pair(a: dict[str, Any] | None, b: dict[str, Any] | None) -> dict[str, Any]:
-    def both(key: str, scale: float = 1.0, digits: int = 0) -> str:
-        cells = ["–" if r is None or r[key] is None else f"{r[key] / scale:.{digits}f}" for r in (a, b)]
-        return cells[0] if cells[0] == cells[1] else " → ".join(cells)
-
-    name = (a or b or {})["name"]
-    states = ["–" if r is None else r["status"] for r in (a, b)]
-    return {
-        "pass": name, "status": " → ".join(dict.fromkeys(states)), "fired": both("fired"), "nodes": both("nodes"),
-        "GFLOP": both("flops", 1e9, 3), "MiB moved": both("moved", 2**20, 1), "peak MiB": both("peak", 2**20, 2),
-    }
+def _print_graphs(graph: dict[str, Any]) -> None:
+    """What the canvas draws as the union of both: names by their state."""
+    print(f"\nlast graphs (states {graph['there']} and {graph['snapshot']}): {graph['same']} nodes the same")
+    for state in graph["states"]:
+        if state["count"]:
+            more = f" and {state['count'] - len(state['names'])} more" if state["count"] > len(state["names"]) else ""
+            print(f"  {state['state']} {state['count']}: {', '.join(state['names'])}{more}")
