@@ -118,12 +118,15 @@ def kept_folder() -> Path:
 
 def prune(folder: Path, limit: int = LIMIT) -> None:
     """Delete the models unused for longest until the rest fits."""
-    found = sorted((path for path in folder.glob("[!.]*")), key=lambda path: path.stat().st_mtime_ns)
-    total = sum(map(_bytes_in, found))
-    for path in found[:-1]:
+    known = []
+    for path in folder.glob("[!.]*"):
+        with suppress(OSError):  # another process may delete it at this moment
+            known.append((path.stat().st_mtime_ns, _bytes_in(path), path))
+    total = sum(size for _, size, _ in known)
+    for _, size, path in sorted(known)[:-1]:
         if total <= limit:
             return
-        total -= _bytes_in(path)
+        total -= size
         shutil.rmtree(path, ignore_errors=True)
 
 

@@ -214,7 +214,9 @@ def test_the_models_unused_for_longest_go_first(tmp_path: Path) -> None:
         (tmp_path / name).mkdir()
         (tmp_path / name / "weights.bin").write_bytes(bytes(100))
         os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
+    (tmp_path / "gone").symlink_to(tmp_path / "nowhere")  # as if another process had deleted it just now
     kept.prune(tmp_path, 250)
+    (tmp_path / "gone").unlink()
     assert {path.name for path in tmp_path.iterdir()} == {"new", "old"}
     kept.prune(tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
