@@ -201,7 +201,10 @@ def of_batchnorm(edit: Edit, node: Node) -> Affine:
 
 def of_arithmetic(edit: Edit, node: Node, axis: int) -> Affine | None:
     """Scale and shift of · c, / c, + c or - c; None where c is not one number per index of `axis`."""
-    x, fixed = constant_side(edit, node.op) or ("", "")
+    found = constant_side(edit, node.op)
+    if found is None:
+        return None
+    x, fixed = found
     dims, array = edit.type(x).dims, edit.constant_array(fixed)
     if array is None or node.type.dims != dims or not node.type.is_float or len(dims) < 2:
         return None
