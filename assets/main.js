@@ -55,6 +55,7 @@ window.glowviz = {
   graph: {
     nodes: () => (graph ? graph.nodes() : []),
     edges: () => (graph ? graph.edges() : []),
+    at: () => graph?.scene?.snapshot ?? -1, // of the picture on screen
     select: (id) => graph.select(id),
     stats: () => graph.stats.report(graph.scene ? graph.scene.count : 0),
     reset: () => graph.stats.reset(),
