@@ -92,15 +92,22 @@ class Payload:
     Contents that something else can give at any time are not kept: `made_by` tells what makes them.
     """
 
-    __slots__ = ("_array", "_digest", "_make", "spelling")
+    __slots__ = ("_array", "_digest", "_like", "_make", "spelling")
 
-    def __init__(
-        self, array: np.ndarray | None, spelling: str = "", make: Callable[[], np.ndarray] | None = None
-    ) -> None:
-        self._array, self._make = array, make
+    def __init__(self, array: np.ndarray | None, spelling: str = "") -> None:
+        self._array = array
+        self._like: tuple[tuple[int, ...], np.dtype] | None = None
+        self._make: Callable[[], np.ndarray] | None = None
         self.spelling = spelling
         """How the text form wrote it, where it was a generator such as `normal(seed=7)`."""
         self._digest: str | None = None
+
+    @classmethod
+    def later(cls, make: Callable[[], np.ndarray], shape: tuple[int, ...], dtype: np.dtype) -> Payload:
+        """Contents of this shape and type that `make` gives to whoever asks."""
+        payload = cls(None)
+        payload._make, payload._like = make, (shape, dtype)
+        return payload
 
     @property
     def array(self) -> np.ndarray:
@@ -110,9 +117,30 @@ class Payload:
         assert self._make is not None, "a payload has contents, or something that makes them"
         return self._make()
 
+    @property
+    def like(self) -> tuple[tuple[int, ...], np.dtype]:
+        """Shape and element type; nothing is made for them."""
+        if self._like is None:
+            self._like = (self.array.shape, self.array.dtype)
+        return self._like
+
+    @property
+    def splat(self) -> Any:
+        """The one element that all are, where the contents were given so; None otherwise."""
+        kept = self._array
+        same = isinstance(kept, np.ndarray) and kept.size and not any(kept.strides)
+        return kept.reshape(-1)[0] if kept is not None and same else None
+
     def made_by(self, make: Callable[[], np.ndarray]) -> None:
         """Let go of the contents: from now on `make` gives the same ones to whoever asks."""
+        if self.splat is not None:  # which takes no memory
+            return
+        if self._array is not None:
+            self._like = self.like
         self._array, self._make = None, make
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _payload, ((self.array, None) if self.splat is None else (self.splat, self.like[0])) + (self.spelling,)
 
     @property
     def digest(self) -> str:
@@ -122,6 +150,11 @@ class Payload:
             head = f"{ELEMENT_OF.get(array.dtype, array.dtype)}[{'x'.join(map(str, array.shape))}]"
             self._digest = array_hash(array, head, lambda: _content_hash(array, head))
         return self._digest
+
+
+def _payload(contents: Any, shape: tuple[int, ...] | None, spelling: str) -> Payload:
+    """As it was before it was pickled; with a shape, all elements are the same."""
+    return Payload(contents if shape is None else np.broadcast_to(contents, shape), spelling)
 
 
 def _content_hash(array: np.ndarray, head: str) -> str:

@@ -66,13 +66,13 @@ def _float_text(number: float, spell: Callable[[], str]) -> str:
 
 def payload_text(payload: Payload) -> str:
     """A literal, `splat c`, the generator it was written with, or the full content hash."""
-    array = payload.array
     if payload.spelling:
         return payload.spelling
-    if array.ndim and array.size > LITERAL_ELEMENTS:
-        if not any(array.strides):
-            return "splat " + element_text(array.reshape(-1)[0])
-        return "sha256:" + payload.digest
+    shape, _ = payload.like
+    if shape and math.prod(shape) > LITERAL_ELEMENTS:
+        element = payload.splat
+        return "sha256:" + payload.digest if element is None else "splat " + element_text(element)
+    array = payload.array
     if array.ndim == 0:
         return element_text(array[()])
     return "[" + ", ".join(element_text(v) for v in array.reshape(-1)) + "]"

@@ -58,8 +58,9 @@ def _buffers(program: Program) -> None:
             raise VerifyProblem(f"weight %{name} has no content", whole(program), "contents of its type")
         if b.payload is not None and b.kind not in ("weight", "state"):
             raise VerifyProblem(f"{b.kind} %{name} has contents", whole(program), "only weights and states to")
-        if b.payload is not None and (b.payload.array.shape, b.payload.array.dtype) != (b.type.shape, b.type.dtype):
-            found = f"{b.payload.array.dtype}{list(b.payload.array.shape)}"
+        if b.payload is not None and b.payload.like != (b.type.shape, b.type.dtype):
+            shape, dtype = b.payload.like
+            found = f"{dtype}{list(shape)}"
             raise VerifyProblem(f"the content of %{name} is {found}", whole(program), f"{b.type}")
         if (b.kind == "view") != (b.base is not None):
             raise VerifyProblem(f"%{name} is a {b.kind} {'with' if b.base else 'without'} a base", whole(program),

@@ -10,6 +10,7 @@ import numpy as np
 
 from glowviz.compiler.backends.cpu.nested import Window
 from glowviz.compiler.backends.cpu.regions import FileRegion, Region, WeightsFile
+from glowviz.compiler.hashes import forget_pages
 from glowviz.compiler.interpreter.contents import Content
 from glowviz.compiler.interpreter.memory import Memory
 from glowviz.compiler.program import Buffer, MemoryPlan, Program
@@ -17,6 +18,8 @@ from glowviz.compiler.program import Buffer, MemoryPlan, Program
 ALIGNMENT = 64
 LARGE = 64 << 10
 """Bytes from which contents are not kept twice."""
+FORGOTTEN = 16 << 20
+"""Bytes of weights after which the pages of the model's file are given back."""
 ARENA_OF = {"weight": "weights", "state": "state", "activation": "activations", "scratch": "activations"}
 
 
@@ -58,9 +61,14 @@ class Arenas(Memory):
 
     def _fill(self, weights: bool) -> None:
         """Write every buffer that has contents; halos get their fill value. Big weights are held here from now on."""
+        written = 0
         for buffer in self.program.buffers.values():
             if buffer.payload is None or (buffer.kind == "weight" and not weights):
                 continue
+            if written > FORGOTTEN:  # what was copied from the model's file is not needed twice
+                forget_pages()
+                written = 0
+            written += buffer.bytes
             array = buffer.payload.array
             self.store(buffer.name, array)
             self.fill_halo(buffer.name)

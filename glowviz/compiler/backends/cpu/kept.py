@@ -52,7 +52,8 @@ class _Writer(pickle.Pickler):
 
     def __init__(self, file: io.BytesIO, program: Program) -> None:
         super().__init__(file, protocol=5)
-        self._names = {id(b.payload): b.name for b in program.of_kind("weight") if b.payload is not None}
+        payloads = {b.name: b.payload for b in program.of_kind("weight") if b.payload is not None}
+        self._names = {id(p): name for name, p in payloads.items() if p.splat is None and not p.spelling}
 
     def persistent_id(self, obj: Any) -> str | None:
         """The weight that a payload is the contents of."""

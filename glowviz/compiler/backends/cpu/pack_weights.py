@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+import numpy as np
+
 from glowviz.compiler.backends.cpu.choose_schedules import is_heavy
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.plan import Repacked
@@ -77,7 +79,8 @@ class _Packer:
         """The instruction with its heavy op on flat packed weights, after what prepares its map."""
         new = self._fresh(f"{made.weight}.packed")
         old = self.buffers[made.weight]
-        self.buffers[new] = old.evolve(name=new, type=Type("f32", made.array.shape), payload=Payload(made.array))
+        payload = Payload.later(made.pack, (made.size,), np.dtype(np.float32))
+        self.buffers[new] = old.evolve(name=new, type=Type("f32", (made.size,)), payload=payload)
         reason = f"{instr.name} %{instr.value} streams %{made.weight} panel by panel; packed while compiling"
         log().change(Change("pack", made.weight, reason, added=(new,), continues={made.weight: new}))
         rename = {made.weight: new}

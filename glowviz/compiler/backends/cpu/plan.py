@@ -32,12 +32,21 @@ class Family:
 
 @dataclass(frozen=True)
 class Repacked:
-    """The heavy op that reads `weight` packed as `array`, flat; it reads what `first` makes of its map, if anything."""
+    """The heavy op that reads `weight` packed as `pack` gives it: `size` numbers, flat.
+
+    It reads what `first` makes of its map, if anything. Packing waits until there is a place for the result.
+    """
 
     op: Op
     weight: str
-    array: np.ndarray
+    size: int
+    pack: Callable[[], np.ndarray]
     first: Op | None = None
+
+    @classmethod
+    def of(cls, op: Op, weight: str, array: np.ndarray, first: Op | None = None) -> Repacked:
+        """With weights that are packed already."""
+        return cls(op, weight, array.size, lambda: array, first)
 
 
 @dataclass(frozen=True)

@@ -109,12 +109,12 @@ def _repack(op: Conv | ConvTranspose, spec: Any, program: Program) -> Callable[[
                 op.x, op.w, op.b, op.strides, op.pads, op.dilations, op.group, op.auto_pad, shape, blocks,
                 schedule.vectors,
             )  # fmt: skip
-            return Repacked(packed, op.w, packed.pack(array))
+            return Repacked.of(packed, op.w, packed.pack(array))
         other = PackedConvTranspose(
             op.x, op.w, op.b, op.strides, op.pads, op.dilations, op.group, op.output_padding, op.output_shape,
             op.auto_pad, shape, blocks, schedule.vectors,
         )  # fmt: skip
-        return Repacked(other, op.w, other.pack(array, program.buffers[op.x].type.dims))
+        return Repacked.of(other, op.w, other.pack(array, program.buffers[op.x].type.dims))
 
     return repack
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from glowviz.compiler.backends.cpu.heavy import Heavy
 from glowviz.compiler.backends.cpu.kernels import choose_winograd, winograd
@@ -14,6 +17,7 @@ from glowviz.compiler.backends.cpu.maps import NUMBERS, map_of
 from glowviz.compiler.backends.cpu.plan import Family, Plan, Repacked
 from glowviz.compiler.backends.cpu.plan_maps import blocked_map, epilogue_extra, name_of, result_map
 from glowviz.compiler.backends.cpu.winograd_ops import WinogradConv, WinogradInput, WinogradResult
+from glowviz.compiler.graph import Payload
 from glowviz.compiler.ops import Conv
 from glowviz.compiler.ops.wide import widened
 from glowviz.compiler.program import Program
@@ -37,18 +41,24 @@ def plan_conv_by_tiles(heavy: Heavy, program: Program, target: Target, outputs: 
         raise Unsupported("Winograd's tiles need a square kernel, stride 1 and no dilation")
     pads = (*windows.begins, *windows.ends)
     spec = _spec(heavy, program, target, Filtering(outputs, shape[2]), pads[:2], op.group)
-    array = widened(weight.payload.array)
+    contents = weight.payload
 
     def repack(schedule: WinogradSchedule) -> Repacked:
-        packed = winograd.pack_winograd_weights(array, spec, schedule.vectors)
+        size = winograd.packed_size(spec, schedule.vectors)
+        pack = partial(_packed, contents, spec, schedule.vectors)
         facts: dict[str, Any] = {"tile": outputs, "shape": shape, "group": op.group, "vectors": schedule.vectors}
         if not schedule.apart:
-            return Repacked(WinogradConv(op.x, op.w, op.b, pads, block=target.vector_width, **facts), op.w, packed)
+            whole = WinogradConv(op.x, op.w, op.b, pads, block=target.vector_width, **facts)
+            return Repacked(whole, op.w, size, pack)
         first = WinogradInput(op.x, pads, outputs, shape[2], target.vector_width)
-        size = (spec.result.batch, spec.result.height, spec.result.width)
-        return Repacked(WinogradResult(op.x, op.w, op.b, size, **facts), op.w, packed, first)
+        image = (spec.result.batch, spec.result.height, spec.result.width)
+        return Repacked(WinogradResult(op.x, op.w, op.b, image, **facts), op.w, size, pack, first)
 
     return Plan(WHOLE, spec, _operands(heavy, op.x), heavy.step, repack=repack)
+
+
+def _packed(contents: Payload, spec: WinogradSpec, vectors: int) -> np.ndarray:
+    return winograd.pack_winograd_weights(widened(contents.array), spec, vectors)
 
 
 def plan_winograd_conv(heavy: Heavy, program: Program, target: Target) -> Plan:

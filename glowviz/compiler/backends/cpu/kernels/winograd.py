@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from math import prod
 
 import numpy as np
 
@@ -96,15 +97,26 @@ def panels_per_group(spec: WinogradSpec, vectors: int) -> int:
     return -(-(spec.result.blocks // spec.group) // vectors)
 
 
+def packed_size(spec: WinogradSpec, vectors: int) -> int:
+    """How many numbers `pack_winograd_weights` gives."""
+    return prod(_packed_shape(spec, vectors))
+
+
+def _packed_shape(spec: WinogradSpec, vectors: int) -> tuple[int, int, int, int, int]:
+    width = spec.source.block
+    depth = -(-spec.depth // width) * width
+    return spec.group, panels_per_group(spec, vectors), spec.points, depth, vectors * spec.result.block
+
+
 def pack_winograd_weights(weights: np.ndarray, spec: WinogradSpec, vectors: int) -> np.ndarray:
     """Weights [O, C/group, taps, taps] as [panel][point][channel][lane of the panel], flat f32.
 
     Channels and lanes are filled up with zeros to whole blocks and panels; panels do not cross groups.
     """
-    width, lanes = spec.source.block, vectors * spec.result.block
-    panels, each = panels_per_group(spec, vectors), spec.result.channels // spec.group
-    depth = -(-spec.depth // width) * width
-    packed = np.zeros((spec.group, panels, spec.points, depth, lanes), np.float32)
+    shape = _packed_shape(spec, vectors)
+    _, panels, _, _, lanes = shape
+    each = spec.result.channels // spec.group
+    packed = np.zeros(shape, np.float32)
     for number in range(spec.group):
         for panel in range(panels):
             first = number * each + panel * lanes
