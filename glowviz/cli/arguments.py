@@ -126,6 +126,8 @@ def _bench(one: argparse.ArgumentParser) -> None:
     one.add_argument("--precision", default="f32", help="f32 or bf16; engines that only know f32 compute in that")
     one.add_argument("--seconds", type=float, default=10.0, help="timing per engine and model")
     one.add_argument("--shape", action="append", default=[], metavar="x=1x3x224x224", type=shape)
+    one.add_argument("--sweep", action="append", default=[], metavar="batch=1,2,8", type=sizes,
+                     help="compare at these sizes of an open dimension (several times: all combinations)")
     one.add_argument("--json", action="store_true")
 
 
@@ -207,6 +209,14 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
     if not name or not re.fullmatch(r"\d+(x\d+)*|", dims):
         raise argparse.ArgumentTypeError(f"{text!r} is no shape: expected NAME=1x3x224x224")
     return name, tuple(int(d) for d in dims.split("x") if d)
+
+
+def sizes(text: str) -> tuple[str, tuple[int, ...]]:
+    """`batch=1,2,8`: an open dimension and the numbers it takes."""
+    name, _, numbers = text.rpartition("=")
+    if not name or not re.fullmatch(r"\d+(,\d+)*", numbers):
+        raise argparse.ArgumentTypeError(f"{text!r} is no sweep: expected NAME=1,2,8")
+    return name, tuple(int(number) for number in numbers.split(","))
 
 
 def natural(text: str) -> int:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -135,8 +136,21 @@ def bench(options: argparse.Namespace) -> int:
             raise Problem(f"No engine is called {name!r}", "--against", ", ".join(ENGINES),
                           "Give one of these, or a module of your own with a dot in its name")
     models = [model_path(model) for model in options.models]
-    report = compare(models, engines, options.threads, options.seconds, dict(options.shape), options.precision)
+    how = (engines, options.threads, options.seconds, dict(options.shape), options.precision)
+    if options.sweep:
+        return _sweep(models, options, how)
+    report = compare(models, *how)
     print(report.json() if options.json else report.text())
+    return 0
+
+
+def _sweep(models: list[str], options: argparse.Namespace, how: tuple[Any, ...]) -> int:
+    """Compare at several sizes, and print how time grows."""
+    from glowviz.bench.sweep import growth, sweep
+
+    for model in models:
+        report = sweep(model, dict(options.sweep), *how)
+        print(report.json() if options.json else f"{report.text()}\n\n{growth(report)}")
     return 0
 
 

@@ -12,6 +12,7 @@ from glowviz.bench.clock import window
 from glowviz.bench.compare import largest_difference
 from glowviz.bench.engine import Request, Signature, bound, load
 from glowviz.bench.feeds import random_feed
+from glowviz.bench.sweep import growth, sweep, swept_shapes
 from glowviz.bench.worker import signature_from, signature_to
 from glowviz.compiler.problem import Problem
 from glowviz.gallery.writer import Net
@@ -235,3 +236,21 @@ def test_an_engine_may_have_threads_of_its_own(model: Path) -> None:
 def test_the_benchmark_models_exist() -> None:
     from benchmarks.run import BUILDERS, MODELS
     assert set(MODELS) <= set(BUILDERS)
+
+
+def test_a_sweep_compares_every_combination_of_sizes(model: Path) -> None:
+    report = sweep(model, {"batch": (1, 3), "length": (5, 8)}, seconds=0.05)
+    assert [one.inputs["x"] for one in report.comparisons] == [[1, 5, 16], [1, 8, 16], [3, 5, 16], [3, 8, 16]]
+    for one in report.comparisons:
+        assert one.rows[0].difference is not None
+        assert one.rows[0].difference < 1e-5
+    lines = growth(report).splitlines()
+    assert lines[0].split() == ["shapes", "glowviz", "ms", "onnxruntime", "ms", "ratio", "max", "diff", "first", "s"]
+    assert [line.split()[0] for line in lines[1:]] == ["x=1x5x16", "x=1x8x16", "x=3x5x16", "x=3x8x16"]
+
+
+def test_what_is_not_swept_has_its_proposed_or_given_size(model: Path) -> None:
+    assert swept_shapes(model, {"batch": (2,)}, {}) == [{"x": (2, 128, 16)}]
+    assert swept_shapes(model, {"batch": (2, 4)}, {"x": (1, 9, 16)}) == [{"x": (2, 9, 16)}, {"x": (4, 9, 16)}]
+    with pytest.raises(Problem, match=r"no open dimension 'width'.*batch, length"):
+        swept_shapes(model, {"width": (1,)}, {})

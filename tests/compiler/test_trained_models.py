@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnxruntime
 import pytest
 
 from glowviz.compiler.pipeline import compile as compile_model
+from glowviz.compiler.specialize import CompiledAgain
 from tests.models import TRAINED, picture, trained
 
 RNG = np.random.default_rng(0)
@@ -81,3 +83,37 @@ def test_answers_are_those_of_onnxruntime(name: str) -> None:
             assert (ours.shape, ours.dtype) == (theirs.shape, theirs.dtype)
             assert np.abs(ours - theirs).max() <= TOLERANCE * np.abs(theirs).max(), output.name
         feed = carried(feed, wanted)
+
+
+SWEEP = ((1, 16), (2, 64), (3, 128), (8, 256))
+
+
+@pytest.mark.models
+@pytest.mark.slow
+def test_an_encoder_takes_every_batch_and_length() -> None:
+    """Compiled once for one size, run with others: each compiled once, told with its time, and right."""
+    path = trained("minilm")
+    session = onnxruntime.InferenceSession(str(path))
+    said: list[str] = []
+    exe = compile_model(path, shapes=dict.fromkeys(inputs("minilm"), SWEEP[0]), progress=said.append)
+    feeds = [_sentences(*size) for size in SWEEP]
+    for times in range(2):
+        for feed in feeds:
+            fresh = times == 0 and feed is not feeds[0]
+            with pytest.warns(CompiledAgain, match=r"again in [0-9.]+ s for --shape") if fresh else nullcontext():
+                found = exe.run(feed)
+            for output, theirs in zip(session.get_outputs(), session.run(None, feed), strict=True):
+                ours = found[output.name]
+                assert ours.shape == theirs.shape
+                assert np.abs(ours - theirs).max() <= TOLERANCE * np.abs(theirs).max()
+    assert [s.shapes["input_ids"] for s in exe.specializations] == list(SWEEP)
+    assert all(s.seconds > 0 for s in exe.specializations)
+    assert sum(text.startswith("Shapes: compiling again") for text in said) == len(SWEEP) - 1
+
+
+def _sentences(rows: int, words: int) -> dict[str, Any]:
+    """Random tokens; the second half of every row but the first is masked out."""
+    ids = RNG.integers(1, 30000, (rows, words))
+    mask = np.ones_like(ids)
+    mask[1:, words // 2:] = 0
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
