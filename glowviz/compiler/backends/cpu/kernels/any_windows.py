@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from glowviz.compiler.backends.cpu.kernels.cells import Cells
+from glowviz.compiler.backends.cpu.kernels.cells import Cells, Tensor
 from glowviz.compiler.backends.cpu.kernels.draft import constant_of, supported
+from glowviz.compiler.backends.cpu.kernels.nest import Lanes
+from glowviz.compiler.backends.cpu.kernels.pool_lines import WIDEST_STEP, Lines, store_line
 from glowviz.compiler.backends.cpu.kernels.reduction import lowest
 from glowviz.compiler.backends.cpu.registry import KernelCode, general, kernel
-from glowviz.compiler.backends.cpu.values import Index, Value, is_float
+from glowviz.compiler.backends.cpu.values import Index, Value, is_float, vector_of
 from glowviz.compiler.ops.windows import Windows, slide
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
@@ -47,9 +49,50 @@ class Taps:
 def max_pool(instr: Instr, program: Program, target: Target) -> KernelCode:
     """The first largest element of every window and, if asked for, its place; NaN beats every number."""
     cells = Cells(instr, program, target)
-    op, x, goal = instr.op, cells.tensor(instr.op.x), cells.result_tensor()
+    op, x = instr.op, cells.tensor(instr.op.x)
     windows = op.windows(x.dims)
-    em, places = cells.em, cells.result_tensor(1) if len(instr.outs) > 1 else None
+    if not op.storage_order and _in_lines(x, cells.result_tensor(), windows):
+        return _max_lines(cells, windows, x)
+    return _max_places(cells, windows, x)
+
+
+def _in_lines(x: Tensor, goal: Tensor, windows: Windows) -> bool:
+    """Whether the kernel that goes line by line can do it."""
+    plain = all(t.buffer.type.order is None and t.buffer.halo is None for t in (x, goal))
+    return plain and windows.strides[-1] <= WIDEST_STEP and prod(windows.spatial) < 1 << 31 and 0 not in goal.dims
+
+
+def _max_lines(cells: Cells, windows: Windows, x: Tensor) -> KernelCode:
+    em, goal = cells.em, cells.result_tensor()
+    places = cells.result_tensor(1) if len(cells.instr.outs) > 1 else None
+    first = [x.number(lowest(x.elem))]
+
+    def largest(old: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        return [em.m.max(old[0], new[0]) if is_float(x.kind) else em.select(new[0] > old[0], new[0], old[0])]
+
+    def placed(old: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        same = new[0] == old[0]
+        if is_float(x.kind):
+            same = same | (em.unordered(new[0]) & em.unordered(old[0]))
+        taken = _beats(cells, new[0], old[0]) | (same & (new[1] < old[1]))
+        return [em.select(taken, one, other) for one, other in zip(new, old, strict=True)]
+
+    def finish(at: list[Index], last: Index, lanes: Lanes, values: list[Value]) -> None:
+        store_line(cells, goal, at, last, lanes, values[0])
+        if places is not None:
+            base = em.index(at[0] * x.dims[1] + at[1]) * prod(windows.spatial)
+            wide = em.convert("sext", values[1], "i64") + em.splat(base, lanes.count)
+            store_line(cells, places, at, last, Lanes([], lanes.count, lanes.mask, (8,)), wide)
+
+    if places is not None:
+        first.append(em.constant((1 << 31) - 1, "i32"))
+    Lines(cells, windows, x, first, largest if places is None else placed, finish).write()
+    return cells.finish("down the lines of a window, then along one", kernel=list(windows.kernel))
+
+
+def _max_places(cells: Cells, windows: Windows, x: Tensor) -> KernelCode:
+    op, goal, em = cells.instr.op, cells.result_tensor(), cells.em
+    places = cells.result_tensor(1) if len(cells.instr.outs) > 1 else None
     steps = _plane_steps(windows.spatial, bool(op.storage_order))
 
     def body(at: list[Index]) -> None:
@@ -96,6 +139,8 @@ def average_pool(instr: Instr, program: Program, target: Target) -> KernelCode:
     op, x, goal = instr.op, cells.tensor(instr.op.x), cells.result_tensor()
     windows = op.windows(x.dims)
     em = cells.em
+    if _in_lines(x, goal, windows):
+        return _average_lines(cells, windows, x)
 
     def body(at: list[Index]) -> None:
         taps = Taps(cells, windows, at[2:])
@@ -111,6 +156,35 @@ def average_pool(instr: Instr, program: Program, target: Target) -> KernelCode:
 
     cells.over(goal.dims, body, prod(windows.kernel))
     return cells.finish("one window after the other", kernel=list(windows.kernel))
+
+
+def _average_lines(cells: Cells, windows: Windows, x: Tensor) -> KernelCode:
+    em, goal = cells.em, cells.result_tensor()
+    counts = [em.table(_counts(windows, a, cells.instr.op.count_include_pad)) for a in range(len(windows.out))]
+
+    def add(old: Sequence[Value], new: Sequence[Value]) -> list[Value]:
+        return [old[0] + new[0]]
+
+    def finish(at: list[Index], last: Index, lanes: Lanes, values: list[Value]) -> None:
+        lead = em.constant(1, "i64")
+        for table, place in zip(counts, at[2:], strict=False):
+            lead = lead * em.load(em.offset(table, place * 8), "i64")
+        here = em.offset(counts[-1], last * 8)
+        kind = vector_of("i64", lanes.count)
+        along = em.load(here, kind) if lanes.mask is None else em.load_lanes(here, lanes.mask, kind)
+        count = em.splat(em.convert("sitofp", lead, x.kind), lanes.count) * em.convert("sitofp", along, x.kind)
+        store_line(cells, goal, at, last, lanes, values[0] / count)
+
+    Lines(cells, windows, x, [x.number(0)], add, finish).write()
+    return cells.finish("down the lines of a window, then along one", kernel=list(windows.kernel))
+
+
+def _counts(w: Windows, axis: int, include_pad: bool) -> list[int]:
+    """For every place along an axis how many taps count, 1 at least."""
+    before, after = (w.begins[axis], w.ends[axis]) if include_pad else (0, 0)
+    taps = [t * w.dilations[axis] - w.begins[axis] for t in range(w.kernel[axis])]
+    starts = range(0, w.out[axis] * w.strides[axis], w.strides[axis])
+    return [max(1, sum(-before <= s + t < w.spatial[axis] + after for t in taps)) for s in starts]
 
 
 def _counted(cells: Cells, w: Windows, include_pad: bool, out: Sequence[Index]) -> Value:

@@ -313,7 +313,9 @@ class _Walk:
     def _biased(self, lanes: Lanes, value: Value, direction: int, *gates: int) -> Value:
         """value plus the biases of gates; those of the state part are gates behind those of the input part."""
         b = self.optional(self.op.b)
-        for gate in () if b is None else gates:
+        if b is None:
+            return value
+        for gate in gates:
             value = value + lanes.load_shared(b.address([direction, gate * self.hidden]))
         return value
 
