@@ -9,6 +9,7 @@ from onnx import FunctionProto, GraphProto, NodeProto
 
 from glowviz.compiler.graph import Origin
 from glowviz.compiler.importer import (
+    quirks_attention,
     quirks_fused,
     quirks_gradient,
     quirks_ml,
@@ -40,7 +41,7 @@ from glowviz.compiler.ops.base import Op
 assert quirks_shape.reshape is QUIRKS["Reshape"]  # importing them is what declares their quirks
 assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
-assert quirks_fused.MICROSOFT == quirks_quantized.MICROSOFT
+assert quirks_fused.MICROSOFT == quirks_quantized.MICROSOFT == quirks_attention.MICROSOFT
 assert quirks_gradient.SHARES
 assert quirks_sequence.optional is QUIRKS["Optional"]
 assert quirks_ml.ML == quirks_trees.ML

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from glowviz.compiler.importer.quirks import op, quirk
 from glowviz.compiler.importer.quirks_quantized import MICROSOFT
 from glowviz.compiler.importer.site import NotTaken, Site
@@ -149,87 +147,3 @@ def _positions(do: Writer, site: Site, ids: str) -> str:
     length = do("Shape", ids, start=1, end=2)
     places = (do.const([0]), length, do.const([0]))
     return do("Unsqueeze", do("Slice", site.need(3), *places), axes=(0,))
-
-
-@quirk(f"{MICROSOFT}::Attention", f"{MICROSOFT}::QAttention")
-def attention(site: Site) -> None:
-    """Queries, keys and values by one product from the input, then attention over heads."""
-    do = Writer(site)
-    if site.kind == "QAttention":
-        weights = do("DequantizeLinear", site.need(1), site.need(4), site.operand(7), axis=1)
-        x = do("DequantizeLinear", site.need(0), site.need(3), site.operand(6))
-        mask, past, extra = site.operand(5), site.operand(8), None
-    else:
-        x, weights = site.need(0), site.need(1)
-        mask, past, extra = site.operand(3), site.operand(4), site.operand(5)
-    if past is not None or site.number("do_rotary", 0) or len(site.results) > 1 or len(site.operands) > 9:
-        raise NotTaken("it keeps what it saw before, or turns positions")
-    product = do("MatMul", x, weights)
-    if site.operand(2) is not None:
-        product = do("Add", product, site.need(2))
-    width = do.static(weights)[1]
-    sizes = site.ints("qkv_hidden_sizes") or (width // 3,) * 3
-    q, k, v = do.several(3, op("Split", product, do.const(sizes), axis=-1, num_outputs=3))
-    do.finish(attended(do, q, k, v, mask, extra))
-
-
-@quirk(f"{MICROSOFT}::MultiHeadAttention")
-def multi_head_attention(site: Site) -> None:
-    """Attention over heads of given queries, keys and values."""
-    if any(site.operand(i) is not None for i in range(6, 10)) or len(site.results) > 1 or site.operand(2) is None:
-        raise NotTaken("it keeps what it saw before, or packs keys and values")
-    do = Writer(site)
-    parts = [site.need(i) for i in range(3)]
-    if any(site.rank(p) != 3 for p in parts):
-        raise NotTaken("its operands have heads already")
-    if site.operand(3) is not None:
-        sizes = [do.static(p)[2] for p in parts]
-        biases = do.several(3, op("Split", site.need(3), do.const(sizes), axis=0, num_outputs=3))
-        parts = [do("Add", p, b) for p, b in zip(parts, biases, strict=True)]
-    q, k, v = parts
-    do.finish(attended(do, q, k, v, site.operand(4), site.operand(5)))
-
-
-def attended(do: Writer, q: str, k: str, v: str, mask: str | None, extra: str | None) -> str:
-    """softmax(q · kᵀ · scale + mask) · v over heads, the heads beside each other again."""
-    heads = int(do.site.number("num_heads", 1))
-    q, k, v = (_heads(do, value, heads) for value in (q, k, v))
-    size = do.static(q)[3]
-    scale = do.site.number("scale", 0.0) or 1 / np.sqrt(size)
-    scores = do("Mul", do("MatMul", q, do("Transpose", k, perm=(0, 1, 3, 2))), do.const(scale, like=q))
-    if extra is not None:
-        scores = do("Add", scores, extra)
-    if do.site.number("unidirectional", 0):
-        rows, columns = do.static(scores)[2:]
-        future = np.triu(np.ones((rows, columns)), 1 + columns - rows)
-        scores = do("Add", scores, do.const(future * _low(do), like=q))
-    if mask is not None:
-        scores = do("Add", scores, _masked(do, mask, scores, q))
-    mixed = do("Transpose", do("MatMul", do("Softmax", scores, axis=-1), v), perm=(0, 2, 1, 3))
-    return do("Reshape", mixed, do.const([0, 0, -1]))
-
-
-def _low(do: Writer) -> float:
-    """What a masked score gets added."""
-    return float(do.site.number("mask_filter_value", -10000.0))
-
-
-def _heads(do: Writer, value: str, heads: int) -> str:
-    return do("Transpose", do("Reshape", value, do.const([0, 0, heads, -1])), perm=(0, 2, 1, 3))
-
-
-def _masked(do: Writer, mask: str, scores: str, like: str) -> str:
-    """0 where a key counts, a large negative number where it does not: [B, K], [B, Q, K], or how many keys [B]."""
-    rank = do.site.rank(mask)
-    length = do.static(scores)[3]
-    batch = do.static(scores)[0]
-    if rank == 1 and do.static(mask) == (batch,):
-        ends = do("Unsqueeze", mask, axes=(1,))
-        places = do.const(np.arange(length)[None], like=mask)
-        mask = do("Cast", do("Less", places, ends), to="i32")
-        rank = 2
-    if rank not in (2, 3):
-        raise NotTaken("its mask has a form that is not known here")
-    number = do("Cast", mask, to=do.type(like).elem)
-    masked = do("Mul", do("Sub", do.const(1, like=like), number), do.const(_low(do), like=like))
-    return do("Unsqueeze", masked, axes=(1, 2) if rank == 2 else (1,))
