@@ -98,7 +98,7 @@ BOX_GAP: Final[tuple[int, int]] = (24, 16)  # horizontal, vertical
 _FAMILY_OPS: Final[dict[str, str]] = {
     "linear": """
         Conv ConvTranspose ConvInteger QLinearConv DeformConv MatMul MatMulInteger QLinearMatMul
-        winograd_input winograd_result
+        winograd_input winograd_result strassen_sums strassen_product
         Gemm FullyConnected BatchMatMul Linear Einsum Attention MultiHeadAttention Gather_MatMul
         conv matmul gemm fc wino_gemm_out attention depthwise
     """,

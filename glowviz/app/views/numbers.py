@@ -88,9 +88,9 @@ def _work(steps: list[dict[str, Any]], snapshot: int, times: Runs | None,
     peak = (meta.get("target_facts") or {}).get("peak_gflops")
     if times and peak:
         rate = flops / times.median / 1e9 / peak
-        # Winograd's tiles need fewer multiplications than the shapes say, so no processor is that fast
-        second = f"{rate:.0%} of this machine's peak" if rate <= 1 else f"{rate:.0%} of peak: Winograd multiplies less"
-    tip = "Arithmetic of one run, from the shapes. Winograd's convolutions do less of it for the same result."
+        # Winograd's tiles and Strassen's blocks multiply less than the shapes say: no processor is that fast
+        second = f"{rate:.0%} of this machine's peak" if rate <= 1 else f"{rate:.0%} of peak: fewer products do"
+    tip = "Arithmetic of one run, from the shapes. Winograd's convolutions and Strassen's products do less of it."
     return number("work", "Work", flop_text(flops), second=second, tip=tip)
 
 

@@ -15,6 +15,7 @@ from glowviz.compiler.backends.cpu.detour import detour
 from glowviz.compiler.backends.cpu.objects import ObjectCache
 from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTranspose
+from glowviz.compiler.backends.cpu.strassen_ops import StrassenProduct, StrassenSums
 from glowviz.compiler.backends.cpu.winograd_ops import WinogradConv, WinogradInput, WinogradResult
 from glowviz.compiler.memory import plan_memory
 from glowviz.compiler.ops import OPS
@@ -103,7 +104,9 @@ def check(
     executable.close()
 
 
-@pytest.mark.parametrize("op", [PackedConv, PackedConvTranspose, WinogradConv, WinogradInput, WinogradResult])
+@pytest.mark.parametrize("op", [
+    PackedConv, PackedConvTranspose, WinogradConv, WinogradInput, WinogradResult, StrassenSums, StrassenProduct,
+])  # fmt: skip
 def test_packed_ops_mean_what_their_plain_forms_mean(op: type[Op]) -> None:
     sample = next(cases(op))
     program, inputs = program_of(op, sample)

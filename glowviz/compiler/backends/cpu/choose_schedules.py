@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from glowviz.compiler.backends.cpu.choose_algorithms import algorithms
+from glowviz.compiler.backends.cpu.choose_products import products
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.planner import PLANNERS, plan_of
 from glowviz.compiler.backends.cpu.tuned import fitting, key_of, load_tuned
@@ -21,26 +22,28 @@ from glowviz.compiler.target import Target
 
 @program_pass(required=True)
 def choose_schedules(
-    program: Program, target: Target, *, winograd: str = "auto", tuned: bool = True,
+    program: Program, target: Target, *, winograd: str = "auto", strassen: str = "auto", tuned: bool = True,
     schedules: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Program:  # fmt: skip
     """conv …  ->  conv … {algorithm, tile, order of tasks, why}, by a count of cycles for this machine
 
-    Convolutions of stride 1 may be done by Winograd's tiles, which have fewer multiplications and larger rounding
-    errors: "auto" takes them where they pay and the estimated errors of all layers stay small; "off" never. With
-    `tuned`, what `glowviz tune` found to be faster is taken instead; `schedules` gives some by hand, by value.
+    Convolutions of stride 1 may be done by Winograd's tiles and products with constant matrices by Strassen's blocks,
+    which have fewer multiplications and larger rounding errors: "auto" takes them where they pay and the estimated
+    errors of all layers stay small; "off" never. With `tuned`, what `glowviz tune` found to be faster is taken
+    instead; `schedules` gives some by hand, by value.
     """
-    if winograd not in ("auto", "off"):
-        raise Problem(
-            f"winograd={winograd!r} is not known",
-            "option winograd of pass choose_schedules",
-            "'auto' or 'off'",
-            "Leave the option away for the default, 'auto'",
-        )
-    chooser = _Chooser(
-        program, target, algorithms(program, target) if winograd == "auto" else {}, load_tuned() if tuned else {},
-        schedules or {},
-    )  # fmt: skip
+    for name, choice in (("winograd", winograd), ("strassen", strassen)):
+        if choice not in ("auto", "off"):
+            raise Problem(
+                f"{name}={choice!r} is not known",
+                f"option {name} of pass choose_schedules",
+                "'auto' or 'off'",
+                "Leave the option away for the default, 'auto'",
+            )
+    fewer = algorithms(program, target) if winograd == "auto" else {}
+    if strassen == "auto":
+        fewer |= products(program, target)
+    chooser = _Chooser(program, target, fewer, load_tuned() if tuned else {}, schedules or {})
     return program.evolve(body=tuple(chooser.scheduled(s) for s in program.body))
 
 
@@ -48,7 +51,7 @@ def choose_schedules(
 class _Chooser:
     program: Program
     target: Target
-    tiled: Mapping[str, dict[str, Any]]
+    fewer: Mapping[str, dict[str, Any]]
     tuned: Mapping[str, dict[str, Any]]
     given: Mapping[str, Mapping[str, Any]]
 
@@ -71,9 +74,9 @@ class _Chooser:
         plan = plan_of(instr, self.program, self.target)
         if name in self.given:
             return dict(self.given[name])
-        tiled = self.tiled.get(name)
-        kept = fitting(self.tuned.get(key_of(plan, self.target)), tiled) if self.tuned else None
-        return kept or tiled or plan.choose(self.target)
+        fewer = self.fewer.get(name)
+        kept = fitting(self.tuned.get(key_of(plan, self.target)), fewer) if self.tuned else None
+        return kept or fewer or plan.choose(self.target)
 
 
 def is_heavy(instr: Instr) -> bool:

@@ -41,7 +41,7 @@ def plan_matmul(heavy: Heavy, program: Program, target: Target) -> Plan:
     m, k, n = rows[-2], rows[-1], columns[-1]
     whole = (*batch, m, n)
     right = None if packable else matrix_of(columns, batch)
-    epilogue = heavy.epilogue(False, _extra(program, batch, m, n))
+    epilogue = heavy.epilogue(False, extra_of(program, batch, m, n))
     if wide:
         _check_wide(packable, k, target)
     left = matrix_of(rows, batch, number=_size(program, op.a))
@@ -69,7 +69,7 @@ def plan_gemm(heavy: Heavy, program: Program, target: Target) -> Plan:
     right = matrix_of(b, ())
     right = None if constant else right.transposed if op.trans_b else right
     extras = [buffer for _, buffer in heavy.extras]
-    read = _extra(program, (), m, n)
+    read = extra_of(program, (), m, n)
     bias = op.c is not None and (op.alpha, op.beta) == (1.0, 1.0) and plain(program, op.c) in ((n,), (1, n))
     first = [op.c] if op.c is not None and not bias else []
     text = heavy.text if bias or (op.c is None and op.alpha == 1.0) else f"gemm({op.alpha}, {op.beta}); {heavy.text}"
@@ -120,7 +120,9 @@ def _flat(heavy: Heavy, program: Program, whole: tuple[int, ...]) -> bool:
     return True
 
 
-def _extra(program: Program, batch: tuple[int, ...], m: int, n: int) -> Any:
+def extra_of(program: Program, batch: tuple[int, ...], m: int, n: int) -> Any:
+    """How an operand of the epilogue is read beside a result [*batch, m, n]."""
+
     def read(name: str) -> Extra:
         dims = plain(program, name, NUMBERS)
         if not batch and len(dims) > 2:

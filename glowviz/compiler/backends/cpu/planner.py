@@ -10,12 +10,18 @@ from glowviz.compiler.backends.cpu.packed_ops import PackedConv, PackedConvTrans
 from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import plan_conv, plan_conv_transpose, plan_pool
 from glowviz.compiler.backends.cpu.plan_products import plan_gemm, plan_matmul
+from glowviz.compiler.backends.cpu.plan_strassen import (
+    plan_product_by_blocks,
+    plan_strassen_product,
+    plan_strassen_sums,
+)
 from glowviz.compiler.backends.cpu.plan_winograd import (
     plan_conv_by_tiles,
     plan_winograd_conv,
     plan_winograd_input,
     plan_winograd_result,
 )
+from glowviz.compiler.backends.cpu.strassen_ops import StrassenProduct, StrassenSums
 from glowviz.compiler.backends.cpu.winograd_ops import WinogradConv, WinogradInput, WinogradResult
 from glowviz.compiler.ops import (
     AveragePool,
@@ -51,6 +57,8 @@ PLANNERS: dict[type[Op], Callable[[Heavy, Program, Target], Plan]] = {
     WinogradConv: plan_winograd_conv,
     WinogradInput: plan_winograd_input,
     WinogradResult: plan_winograd_result,
+    StrassenSums: plan_strassen_sums,
+    StrassenProduct: plan_strassen_product,
 }
 
 
@@ -61,6 +69,8 @@ def plan_of(instr: Instr, program: Program, target: Target) -> Plan:
     heavy = heavy_of(instr, program)
     if isinstance(heavy.op, Conv) and instr.schedule.get("algorithm") == "winograd":
         return plan_conv_by_tiles(heavy, program, target, instr.schedule["outputs"])
+    if isinstance(heavy.op, MatMul | Gemm) and instr.schedule.get("algorithm") == "strassen":
+        return plan_product_by_blocks(heavy, program, target, instr.schedule["levels"])
     return plan_heavy(heavy, program, target)
 
 

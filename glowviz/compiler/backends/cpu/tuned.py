@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from glowviz.compiler.backends.cpu.choose_algorithms import algorithms
-from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_gemm, choose_winograd
+from glowviz.compiler.backends.cpu.choose_products import products
+from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_gemm, choose_strassen, choose_winograd
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import DIRECT
@@ -22,6 +23,8 @@ from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
 Schedule = dict[str, Any]
+DEPTHS = {"winograd": "outputs", "strassen": "levels"}
+"""Algorithms with larger rounding errors -> the part of their schedules that those depend on."""
 MOST = 4
 """Schedules tried for a kernel, the default one included."""
 
@@ -56,33 +59,34 @@ def keep_tuned(schedules: Mapping[str, Schedule | None]) -> None:
     os.replace(name, tuned_file())
 
 
-def fitting(schedule: Schedule | None, tiled: Schedule | None) -> Schedule | None:
-    """A kept schedule, unless it needs Winograd's tiles that were not chosen for this layer (its error, its option)."""
-    if schedule is None or schedule.get("algorithm") != "winograd":
+def fitting(schedule: Schedule | None, fewer: Schedule | None) -> Schedule | None:
+    """A kept schedule, unless it is one of fewer multiplications that was not chosen here (its error, its option)."""
+    size = DEPTHS.get(schedule["algorithm"]) if schedule else None
+    if schedule is None or size is None:
         return schedule
-    return schedule if tiled is not None and tiled["outputs"] == schedule.get("outputs") else None
+    return schedule if fewer is not None and fewer.get(size) == schedule.get(size) else None
 
 
 def candidates(program: Program, target: Target) -> dict[str, tuple[str, list[Schedule]]]:
     """Value of each heavy instruction without a schedule -> its key, and what to try, the default first."""
-    tiled = algorithms(program, target)
+    fewer = algorithms(program, target) | products(program, target)
     found: dict[str, tuple[str, list[Schedule]]] = {}
     for instr in program.instructions:
         name = instr.value or instr.outs[0]
         try:
             plan = plan_of(instr, program, target)
-            found[name] = (key_of(plan, target), _tried(instr, program, target, plan, tiled.get(name)))
+            found[name] = (key_of(plan, target), _tried(instr, program, target, plan, fewer.get(name)))
         except Unsupported:
             continue
     return found
 
 
-def _tried(instr: Instr, program: Program, target: Target, plan: Plan, tiled: Schedule | None) -> list[Schedule]:
-    if tiled is None:
+def _tried(instr: Instr, program: Program, target: Target, plan: Plan, fewer: Schedule | None) -> list[Schedule]:
+    if fewer is None:
         return _ranked(plan, target, MOST)
-    by_tiles = plan_of(instr.evolve(schedule=tiled), program, target)
-    others = [s for s in _ranked(by_tiles, target, MOST) if _facts(s) != _facts(tiled)]
-    return [tiled, *others[: MOST - 2], plan.choose(target)]
+    with_fewer = plan_of(instr.evolve(schedule=fewer), program, target)
+    others = [s for s in _ranked(with_fewer, target, MOST) if _facts(s) != _facts(fewer)]
+    return [fewer, *others[: MOST - 2], plan.choose(target)]
 
 
 def _facts(schedule: Schedule) -> Schedule:
@@ -92,7 +96,8 @@ def _facts(schedule: Schedule) -> Schedule:
 def _ranked(plan: Plan, target: Target, most: int) -> list[Schedule]:
     """The best ones by the model, as data."""
     rules: dict[str, Any] = {
-        DIRECT.algorithm: choose_conv.ranked, PRODUCT.algorithm: choose_gemm.ranked, "winograd": choose_winograd.ranked
+        DIRECT.algorithm: choose_conv.ranked, PRODUCT.algorithm: choose_gemm.ranked, "winograd": choose_winograd.ranked,
+        "strassen": choose_strassen.ranked,
     }  # fmt: skip
     ranked = rules.get(plan.family.algorithm)
     if ranked is None:

@@ -13,7 +13,7 @@ from glowviz.compiler.target import Target
 @kernel(
     "conv", "packed_conv", "conv_transpose", "packed_conv_transpose", "matmul", "gemm", "max_pool", "average_pool",
     "global_average_pool", "global_max_pool", "winograd_conv", "winograd_input", "winograd_result", "fused",
-    "wide_conv", "wide_matmul", "wide_gemm",
+    "wide_conv", "wide_matmul", "wide_gemm", "strassen_sums", "strassen_product",
 )  # fmt: skip
 def native(instr: Instr, program: Program, target: Target) -> KernelCode | None:
     """The kernel of a heavy instruction; None where the interpreter has to compute it."""
