@@ -25,6 +25,7 @@ from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
 GOAL, SOURCE, PLACE = range(3)
+UNROLL = 8
 
 
 @kernel("gather", "gather_elements")
@@ -78,6 +79,9 @@ class _Lookup:
 
     def _level(self, dims: Sequence[Dim], here: list[Value]) -> None:
         em = self.draft.em
+        if len(dims) == 1 and dims[0].steps[PLACE]:
+            self._singles(dims[0], here)
+            return
         if any(d.steps[PLACE] for d in dims):
             with em.loop(0, dims[0].extent) as loop:
                 self._level(dims[1:], advance(em, here, dims[0].steps, loop.index))
@@ -87,14 +91,44 @@ class _Lookup:
         size = self.draft.result.type.dtype.itemsize
         walk(em, loops, moved, [size, size], self._copy)
 
+    def _singles(self, dim: Dim, here: list[Value]) -> None:
+        """Single elements; whether any index was wrong is told once, behind the loop."""
+        em, whole = self.draft.em, dim.extent // UNROLL * UNROLL
+
+        def one(at: Index, wrong: Value) -> Value:
+            goal, source, place = advance(em, here, dim.steps, at)
+            index, bad = self._looked_up(place)
+            element = em.load(em.offset(source, index * self.step), self.kind)
+            em.store(element, goal)
+            return wrong | bad
+
+        wrong = em.constant(False, "i1")
+        for low, high, step in ((0, whole, UNROLL), (whole, dim.extent, 1)):
+            if low == high:
+                continue
+            with em.loop(low, high, step, carry=[wrong]) as loop:
+                loop.next = [loop.carry[0]]
+                for n in range(step):
+                    loop.next = [one(loop.index + n, loop.next[0])]
+            wrong = loop.results[0]
+        self._report(wrong)
+
     def _index(self, pointer: Value) -> Value:
+        index, wrong = self._looked_up(pointer)
+        self._report(wrong)
+        return index
+
+    def _report(self, wrong: Value) -> None:
+        with self.draft.em.when(wrong):
+            self.draft.em.store(self.draft.em.constant(1, "i64"), self.status)
+
+    def _looked_up(self, pointer: Value) -> tuple[Value, Value]:
+        """The index there, counted from the front, 0 where it is outside; and whether it is."""
         em = self.draft.em
         index = convert(em, em.load(pointer, memory_kind(self.elem, em.target)), "i64")
         index = em.select(index < 0, index + self.size, index)
-        wrong = (index < 0) | (index >= self.size)
-        with em.when(wrong):
-            em.store(em.constant(1, "i64"), self.status)
-        return em.select(wrong, index.match(0), index)
+        wrong = Value(em, index.text, index.type, True) >= self.size  # unsigned: negative ones are large
+        return em.select(wrong, index.match(0), index), wrong
 
     def _copy(self, lanes: Lanes) -> None:
         store_raw(self.draft.em, lanes, 0, load_raw(self.draft.em, lanes, 1, self.kind))
