@@ -100,6 +100,7 @@ class MaxPool(Pool):
         yield case(floats(rng, (1, 2, 5, 6)), kernel=(2, 3), storage_order=1)
         yield case(integers(rng, (1, 2, 5, 5), -9, 9, "i8"), kernel=(3, 3), pads=(1, 1, 1, 1))
         yield case(np.array([[[1, np.nan, -np.inf, -np.inf, 2]]], np.float32), kernel=(2,), pads=(1, 0))
+        yield case(floats(rng, (1, 2, 3, 2)), kernel=(9, 7), strides=(9, 7), ceil_mode=True)
 
 
 def _first_tap(x: np.ndarray, places: np.ndarray, windows: Windows) -> tuple[np.ndarray, np.ndarray]:
@@ -168,6 +169,9 @@ class AveragePool(Pool):
         for shape, attributes in _pool_shapes():
             yield case(floats(rng, shape), count_include_pad=True, **attributes)
         yield case(floats(rng, (1, 1, 8, 8)), kernel=(2, 2), dilations=(3, 2), strides=(1, 2))
+        for counted in (False, True):
+            yield case(floats(rng, (1, 2, 3, 2)), kernel=(9, 7), strides=(9, 7), ceil_mode=True,
+                       count_include_pad=counted)
 
 
 class GlobalAveragePool(Op):

@@ -36,6 +36,12 @@ class Windows:
         """Elements from the first to the last tap of a window."""
         return tuple((k - 1) * d + 1 for k, d in zip(self.kernel, self.dilations, strict=True))
 
+    @property
+    def reached(self) -> Ints:
+        """The kernel without taps behind the end where there is but one window: rounding up allows even 640 on 3."""
+        sizes = zip(self.kernel, self.dilations, self.out, self.spatial, self.begins, self.ends, strict=True)
+        return tuple(min(k, -(-(n + b + e) // d)) if count == 1 else k for k, d, count, n, b, e in sizes)
+
 
 def _filled(what: str, given: Sequence[int], default: int, rank: int) -> Ints:
     if not given:
@@ -98,7 +104,7 @@ def _auto_pads(auto_pad: str, spatial: Ints, kernel: Ints, steps: Ints, spread: 
 
 def _count(size: int, kernel: int, stride: int, dilation: int, begin: int, end: int, ceil_mode: bool) -> int:
     room = size + begin + end - (kernel - 1) * dilation - 1
-    if room < 0:
+    if room <= (-stride if ceil_mode else -1) or size + begin + end < 1:
         raise TypeProblem(
             f"a window of {(kernel - 1) * dilation + 1} elements does not fit into {size} with pads {begin} and {end}"
         )

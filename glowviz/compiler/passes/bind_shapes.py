@@ -178,6 +178,8 @@ def _explicit_attributes(op: Op, dims: list[tuple[int, ...]]) -> dict[str, objec
         found = {"strides": windows.strides, "pads": windows.pads, "dilations": windows.dilations, "auto_pad": "NOTSET"}
         if isinstance(op, MaxPool | AveragePool) and op.auto_pad != "NOTSET":
             found["ceil_mode"] = False  # these pads leave nothing to round
+        if isinstance(op, MaxPool | AveragePool) and op.ceil_mode:
+            found["kernel"] = windows.reached
         return found
     if isinstance(op, ConvTranspose):
         spread = op.spread(dims[0], dims[1])
