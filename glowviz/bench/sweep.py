@@ -52,14 +52,15 @@ def swept_shapes(model: str | Path, sizes: Sizes, given: Shapes) -> list[dict[st
 
 def growth(report: Report) -> str:
     """One line a size: milliseconds of every engine, the ratio to the first other one, and the largest difference."""
-    lines = ["  ".join([f"{'shapes':<40}", *(f"{row.engine:>14} ms" for row in report.comparisons[0].rows),
+    lines = ["  ".join([f"{'shapes':<32}", *(f"{row.engine:>14} ms" for row in report.comparisons[0].rows),
                         f"{'ratio':>7}", f"{'max diff':>9}", f"{'first s':>8}"])]
     for one in report.comparisons:
         first, *others = one.rows
-        told = " ".join(f"{name}={'x'.join(map(str, dims))}" for name, dims in one.inputs.items())
+        alike = {tuple(dims): name for name, dims in reversed(one.inputs.items())}  # one name for all of a shape
+        told = " ".join(f"{name}={'x'.join(map(str, dims))}" for dims, name in reversed(alike.items()))
         times = [f"{row.least:>17.3f}" if row.rounds else f"{'refused':>17}" for row in one.rows]
         ratio = one.ratio(others[0]) if others else None
         apart = f"{first.difference:.1e}" if first.difference is not None else ""
-        lines.append("  ".join([f"{told:<40}", *times, f"{'' if ratio is None else f'{ratio:.2f}':>7}",
+        lines.append("  ".join([f"{told:<32}", *times, f"{'' if ratio is None else f'{ratio:.2f}':>7}",
                                 f"{apart:>9}", f"{first.first_wall:>8.2f}"]))
     return "\n".join(lines)
