@@ -54,6 +54,9 @@ MORE: dict[str, list[Case]] = {
         *(case(HOLES, np.array([k], np.int64), largest=first) for k in (0, 1, 13, 41) for first in (True, False)),
         case(whole(0, 255, 9, 3, kind=np.uint8), np.array([4], np.int64), axis=0),
         case(normal(0, 4), np.array([2], np.int64)),
+        *(case(np.round(normal(3, 211)), np.array([30], np.int64), largest=first) for first in (True, False)),
+        case(whole(0, 2**32, 2, 90, kind=np.uint32), np.array([9], np.int64)),
+        case(normal(2, 70, 5, kind=np.float64), np.array([9], np.int64), axis=1),
     ],
     "ScatterElements": [
         case(normal(4, 5, 3), whole(-5, 5, 2, 7, 3), normal(2, 7, 3), axis=1),

@@ -1,4 +1,4 @@
-"""The k best elements of every row in order, kept in a heap inside the results themselves."""
+"""The k best elements of every row in order, kept in a heap of keys, or of pairs inside the results themselves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.cells import Cells, Tensor
 from glowviz.compiler.backends.cpu.kernels.draft import supported
+from glowviz.compiler.backends.cpu.kernels.ranked_keys import RankedRow
 from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
 from glowviz.compiler.backends.cpu.values import Index, Value, is_float
 from glowviz.compiler.program import Instr, Program
@@ -29,6 +30,11 @@ def top_k(instr: Instr, program: Program, target: Target) -> KernelCode:
     axis = op.axis % len(x.dims)
     count, size = values.dims[axis], x.dims[axis]
     kept = [n for a, n in enumerate(x.dims) if a != axis]
+
+    if count and RankedRow.fits(x, axis, count):
+        ranked = RankedRow(cells, x, axis, count, bool(op.largest))
+        cells.over(kept, lambda rest: ranked.rank(rest, (values, places)), size)
+        return cells.finish(f"a heap of {count} keys for each row", axis=axis, k=count)
 
     def row(rest: list[Index]) -> None:
         heap = _Heap(cells, (values, places), lambda n: [*rest[:axis], n, *rest[axis:]], op.largest)
