@@ -15,7 +15,7 @@ BINS = 32
 """Bars of a histogram."""
 MOST_COUNTED = 1 << 20
 """Elements that a histogram counts; of a larger tensor it counts every second, third, … one."""
-PIXELS, FEW_PIXELS = 3 << 12, 3 << 10
+PIXELS, FEW_PIXELS = 3 << 10, 3 << 8
 """Of all maps of one tensor together; of one weight, for there are many and nobody looks at most."""
 MAPS, FEWEST_MAPS = 64, 16
 """Maps that are kept of a tensor, and how many of them before they are made smaller."""
@@ -63,9 +63,10 @@ def _histogram(finite: np.ndarray, low: float, high: float) -> str:
     # numpy puts 1/2 around equal numbers, which changes nothing around 1e30
     largest = max(abs(low), abs(high))
     around = 0.0 if high - low > BINS * np.spacing(largest) else max(0.5, largest * 1e-3)
-    counts, edges = np.histogram(counted, bins=BINS, range=(low - around, high + around))
+    ends = (low - around, high + around)
+    counts, _ = np.histogram(counted, bins=BINS, range=ends)
     every = ceil(finite.size / MOST_COUNTED)
-    return orjson.dumps({"edges": [float(e) for e in edges], "counts": counts.tolist(), "every": every}).decode()
+    return orjson.dumps({"edges": ends, "counts": counts.tolist(), "every": every}).decode()
 
 
 def raster(snapshot: int, name: str, array: Any, pixels: int = PIXELS) -> tuple[Any, ...] | None:

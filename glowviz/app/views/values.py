@@ -8,8 +8,7 @@ import orjson
 from glowviz.app.rasters import raster_payload
 from glowviz.app.reader import Payload
 from glowviz.app.wording import byte_text, counted, digits
-from glowviz.compiler.recording.reader import Recording
-from glowviz.compiler.recording.schema import ALIVE
+from glowviz.compiler.recording.reader import NodeVersion, Recording
 
 TOLERANCE = 2e-5  # of max |value|, until somebody says otherwise
 WORDS = (("low", "smallest"), ("high", "largest"), ("mean", "mean"), ("deviation", "deviation"), ("nans", "NaN"),
@@ -69,9 +68,16 @@ def _tensor(
         stats.append(["size", byte_text(constant["bytes"])])
     return {"name": name, "title": name, "type": constant["type"] if constant else _type(recording, snapshot, name),
             "kind": kind, "told": given or _told(recording, row, constant), "stats": stats,
-            "error": _error(recording, row), "edges": histogram.get("edges", [0, 1]), "counts": histogram.get("counts", []),
+            "error": _error(recording, row), "edges": _edges(histogram), "counts": histogram.get("counts", []),
             "every": histogram.get("every", 1), "picture": raster_payload(seen) if seen else None,
             "sample": ", ".join(orjson.loads(seen["first"])) if seen else _spelt(constant)}
+
+
+def _edges(histogram: dict[str, Any]) -> list[float]:
+    """Where each bar begins and the last one ends: all are as wide."""
+    first, *_, last = histogram.get("edges", [0, 1])
+    bars = max(len(histogram.get("counts", ())), 1)
+    return [first + (last - first) * k / bars for k in range(bars)] + [last]
 
 
 def _spelt(constant: dict[str, Any] | None) -> str:
@@ -143,33 +149,29 @@ def _first(recording: Recording, columns: dict[str, list[Any]], key: str) -> str
     name = columns["name"][at]
     counts = {row["snapshot"]: row[key] for row in
               recording.query(f"SELECT snapshot, {key} FROM statistics WHERE value = ?", name)}
-    maker = _maker(recording, name, counts.get(0, 0) == 0 and 0 in counts)
-    return f"{maker}. {_operands(recording, name)}".strip()
-
-
-def _maker(recording: Recording, name: str, only_at_end: bool) -> str:
-    """Return which node makes a value and which pass made that node."""
     versions = recording.versions(name)
-    passes = recording.passes()
     if not versions:
-        return "an input or a constant of the model"
-    last = versions[-1]
-    op = f"{last.op} {last.label or name}"
+        return "an input or a constant of the model."
+    only_at_end = counts.get(0) == 0
+    shown = versions[-1] if only_at_end else versions[0]
+    return f"{_maker(recording, name, shown, only_at_end)}. {_operands(recording, shown)}".strip()
+
+
+def _maker(recording: Recording, name: str, shown: NodeVersion, only_at_end: bool) -> str:
+    """Return which node makes a value and which pass made that node."""
+    by = f"by {shown.op} {shown.label or name}"
     if only_at_end:
-        changed = f"made by {passes[last.born]['name']}" if last.born else "not changed by any pass"
-        return f"by {op}, {changed}; the imported graph has none there"
-    if versions[0].born == 0:
-        return f"by {op}, as the model has it"
-    return f"by {op}, made by {passes[versions[0].born]['name']}"
+        changed = f"made by {recording.passes()[shown.born]['name']}" if shown.born else "which no pass changed"
+        return f"{by}, {changed}; the imported graph has none there"
+    return f"{by}, made by {recording.passes()[shown.born]['name']}" if shown.born else f"{by}, as the model has it"
 
 
-def _operands(recording: Recording, name: str) -> str:
+def _operands(recording: Recording, shown: NodeVersion) -> str:
     """Return what goes into the value, so that the cause can be seen."""
-    alive = [v for v in recording.versions(name) if v.died >= ALIVE] or recording.versions(name)[:1]
     told = []
-    for operand in filter(None, alive[-1].operands if alive else ()):
+    for operand in filter(None, shown.operands):
         row = recording.query("SELECT low, high, nans, infinities FROM statistics WHERE value = ? "
-                              "ORDER BY snapshot DESC LIMIT 1", operand)
+                              "ORDER BY snapshot LIMIT 1", operand)
         if row:
             odd = [counted(row[0][key], one, label) for (key, label), one in zip(ODD, ("NaN", "infinity"), strict=True)
                    if row[0][key]]
