@@ -54,3 +54,13 @@ def test_small_floats_count_and_a_large_tensor_has_a_sampled_histogram() -> None
     histogram = json.loads(row[9])
     assert histogram["every"] == 2
     assert sum(histogram["counts"]) == (1 << 19) + 1
+
+
+def test_what_is_kept_of_a_large_tensor_is_small() -> None:
+    """583 tensors of ResNet-50 are to fit into one of its three megabytes."""
+    noise = np.random.default_rng(0).standard_normal((1, 256, 56, 56)).astype(np.float32)
+    seen, told = raster(0, "x", noise), statistics(0, "x", noise, None)
+    assert seen is not None
+    assert told is not None
+    assert len(seen[-1]) <= 4096
+    assert len(told[9]) <= 512
