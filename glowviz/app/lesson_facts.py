@@ -1,6 +1,7 @@
 """What a lesson says is what its recording says: each fact of a step is read from the recording again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from difflib import get_close_matches
 
 from glowviz.app.lessons import Lesson
 from glowviz.app.reader import Payload
@@ -27,6 +28,32 @@ def untrue(lesson: Lesson, recording: Recording) -> list[str]:
             elif not _quoted(key) and not _said(told, words_of(step)):
                 found.append(f"Step {at} does not say that {key} is {told}.")
     return found
+
+
+def unshowable(lesson: Lesson, recording: Recording) -> list[str]:
+    """Return one sentence per view that names a pass, a state or a value that the recording has not."""
+    passes = {step["name"]: False for step in recording.passes()}
+    passes |= {step["name"]: True for step in recording.passes() if step["snapshot"] and step["fired"]}
+    rows = recording.query("SELECT name FROM nodes UNION SELECT name FROM buffers")
+    ends = {f"input:{name}" for name in recording.inputs(0)} | {f"output:{name}" for name in recording.outputs(0)}
+    values = {row["name"] for row in rows} | set(recording.inputs(0)) | ends
+    found = []
+    for at, view in ((at, step["view"]) for at, step in enumerate(lesson.steps, 1)):
+        name, selected = view.get("pass"), view.get("selected")
+        if name is not None and name not in passes:
+            found.append(f"Step {at}: there is no pass {name}{_meant(name, passes)}")
+        elif name is not None and not passes[name]:
+            found.append(f"Step {at}: {name} changes nothing here, so there is no state to show.")
+        if name is None and not 0 <= view["state"] < len(recording):
+            found.append(f"Step {at}: there is no state {view['state']}; the last one is {len(recording) - 1}.")
+        if selected is not None and selected not in values and not selected.startswith("fold:"):
+            found.append(f"Step {at}: there is no value {selected}{_meant(selected, values)}")
+    return found
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = get_close_matches(name, list(known), n=1)
+    return f"; is {near[0]} meant?" if near else "."
 
 
 def words_of(step: Payload) -> str:

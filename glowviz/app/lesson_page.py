@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 import orjson
 
 from glowviz.app.export import one_page
-from glowviz.app.lesson_facts import untrue
+from glowviz.app.lesson_facts import unshowable, untrue
 from glowviz.app.lessons import Lesson
 from glowviz.app.problem import Problem
 from glowviz.compiler import loading
@@ -23,6 +23,10 @@ def lesson_page(lesson: Lesson) -> str:
     """
     with TemporaryDirectory() as folder:
         recording = recorded(lesson, Path(folder) / "lesson.glowrec")
+        lost = unshowable(lesson, recording)
+        if lost:
+            raise Problem(f"{lesson.name} shows what is not there. {' '.join(lost)}", lesson.name,
+                          "passes that change something, states and values of the model", "Correct the views.")
         wrong = untrue(lesson, recording)
         if wrong:
             raise Problem(f"{lesson.name} says what is not so (any more). {' '.join(wrong)}", lesson.name,
@@ -43,7 +47,7 @@ def recorded(lesson: Lesson, path: Path, runs: int = TIMED_RUNS) -> Recording:
 
     kept = dict(PASSES)
     try:
-        glowviz.compile(_model(lesson), record=path, measured_runs=runs)
+        glowviz.compile(_model(lesson), record=path, measured_runs=runs, options=dict(lesson.options))
     finally:
         PASSES.clear()
         PASSES.update(kept)

@@ -1,6 +1,8 @@
 """Lessons are YAML files of glowviz/lessons/: each step is a view of one compiled model, a caption and a question."""
 
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,11 @@ from glowviz.app.reader import Payload
 
 FOLDER = Path(__file__).parents[1] / "lessons"
 LETTERS = "ABCD"
+DOCKS = ("text", "program", "llvm", "asm", "memory", "kernels", "problems")
+CHOICES = {"tab": ("overview", "life", "values", "why", "changes"), "dock": DOCKS, "dock2": DOCKS,
+           "colour": ("Family", "Change", "Time", "Memory", "Error", "Type"), "fold": ("blocks", "scopes", "none")}
+READING, LOOKING, VOTING = 130, 1.0, 2.0
+"""What we reckon with: words a minute, minutes for a view, and minutes for a show of hands and its reason."""
 VIEW = {"state", "pass", "selected", "tab", "dock", "dock2", "colour", "fold", "opened", "base", "kernel", "camera"}
 
 
@@ -26,6 +33,8 @@ class Lesson:
     gallery: str
     steps: tuple[Payload, ...]
     load: str = ""
+    options: Mapping[str, Payload] = field(default_factory=dict)
+    """Options of passes, by the name of the pass."""
 
     def card(self) -> Payload:
         """Return what the list of lessons shows."""
@@ -37,9 +46,20 @@ class Lesson:
         return self.card() | {"steps": list(self.steps)}
 
 
-def lessons(folder: Path = FOLDER) -> list[Lesson]:
-    """Return all lessons in the order of their file names; raises Problem where one is malformed."""
-    return [read_lesson(path) for path in sorted(folder.glob("*.yaml"))]
+def taught(found: Lesson) -> float:
+    """Return the minutes that a lesson takes in class: reading aloud, looking at each view, voting and telling why."""
+    questions = [step["question"] for step in found.steps if step["question"]]
+    read = [step["caption"] for step in found.steps]
+    read += [" ".join((one["text"], *one["options"], one["because"])) for one in questions]
+    words = sum(len(text.split()) for text in read)
+    return words / READING + LOOKING * len(found.steps) + VOTING * len(questions)
+
+
+def lessons() -> list[Lesson]:
+    """Return all lessons in the order of their file names, ours first; raises Problem where one is malformed."""
+    own = os.environ.get("GLOWVIZ_LESSONS")
+    folders = [FOLDER, *([Path(own)] if own else [])]
+    return [read_lesson(path) for folder in folders for path in sorted(folder.glob("*.yaml"))]
 
 
 def lesson(name: str) -> Lesson:
@@ -67,7 +87,7 @@ def read_lesson(path: Path) -> Lesson:
     if load is not None and not load.is_file():
         raise _wrong(path, f"loads {load.name}, which is not there", "a Python file beside the lesson")
     return Lesson(path.stem, data["title"], data["summary"], int(data["minutes"]), data.get("graph", ""),
-                  data.get("gallery", ""), steps, str(load) if load is not None else "")
+                  data.get("gallery", ""), steps, str(load) if load is not None else "", data.get("options") or {})
 
 
 def _step(path: Path, at: int, step: Any) -> Payload:
@@ -79,6 +99,9 @@ def _step(path: Path, at: int, step: Any) -> Payload:
         others = ", ".join(sorted(VIEW - {"state", "pass"}))
         raise _wrong(path, f"the view of step {at} cannot be shown: {', '.join(sorted(unknown)) or 'no single state'}",
                      f"either state (a number) or pass (a name), and any of {others}")
+    for what, known in CHOICES.items():
+        if view.get(what, known[0]) not in known:
+            raise _wrong(path, f"step {at} shows {what} {view[what]}, which there is not", " | ".join(known))
     facts = step.get("facts") or {}
     if not isinstance(facts, dict):
         raise _wrong(path, f"the facts of step {at} cannot be checked", "facts: {fuse.nodes: 7, …}")

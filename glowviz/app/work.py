@@ -74,7 +74,7 @@ def choices(options: dict[str, Any]) -> dict[str, Any]:
     """Return what glowviz.compile and pipeline.snapshots take, from the options of a recording."""
     return {"shapes": _shapes(options) or None, "target": options["target"], "threads": options["threads"],
             "precision": options["precision"], "disable": tuple(options["disable"]),
-            "order": dict(options.get("order") or ()) or None}
+            "order": dict(options.get("order") or ()) or None, "options": options.get("passes") or None}
 
 
 def _shapes(options: dict[str, Any]) -> dict[str, tuple[int, ...]]:

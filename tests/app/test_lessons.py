@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 import glowviz
-from glowviz.app.lesson_facts import fact, untrue
+from glowviz.app.lesson_facts import fact, unshowable, untrue
 from glowviz.app.lesson_page import recorded
-from glowviz.app.lessons import LETTERS, Lesson, lesson, lessons, read_lesson
+from glowviz.app.lessons import LETTERS, Lesson, lesson, lessons, read_lesson, taught
 from glowviz.app.problem import Problem
 from glowviz.compiler import ops  # noqa: F401  # the parser needs every op class
 from glowviz.compiler.rewrite import PASSES
@@ -111,3 +111,29 @@ def test_three_lessons_fill_ninety_minutes() -> None:
     assert sum(one.minutes for one in lessons()[:3]) == 90
     answers = {LETTERS[step["question"]["answer"]] for one in lessons() for step in one.steps if step["question"]}
     assert answers == {*LETTERS}
+
+
+@pytest.mark.parametrize("name", [one.name for one in lessons()])
+def test_a_lesson_takes_as_long_as_it_says(name: str) -> None:
+    """By the rule of docs/lessons.md, within a tenth."""
+    found = lesson(name)
+    assert taught(found) == pytest.approx(found.minutes, rel=0.1)
+
+
+def test_a_view_that_cannot_be_shown_is_refused_with_what_was_meant(tmp_path: Path) -> None:
+    one = lesson("2_lowering_and_fusion")
+    recording = recorded(one, tmp_path / "run.glowrec", runs=1)
+    assert not unshowable(one, recording)
+    views = ({"pass": "fold_constant"}, {"pass": "cse"}, {"state": 400}, {"state": 0, "selected": "score"})
+    told = unshowable(replace(one, steps=tuple({**one.steps[0], "view": view} for view in views)), recording)
+    assert told[0] == "Step 1: there is no pass fold_constant; is fold_constants meant?"
+    assert told[1] == "Step 2: cse changes nothing here, so there is no state to show."
+    assert told[2].startswith("Step 3: there is no state 400; the last one is ")
+    assert told[3] == "Step 4: there is no value score; is scores meant?"
+
+
+def test_lessons_of_ones_own_folder_are_listed_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "own.yaml").write_text(GOOD)
+    monkeypatch.setenv("GLOWVIZ_LESSONS", str(tmp_path))
+    assert [one.name for one in lessons()][-1] == "own"
+    assert lesson("own").title == "T"

@@ -90,7 +90,7 @@ def test_memory_planning_is_taught_from_disk(teach: Teach, theme: Literal["light
 
 
 def test_the_first_two_lessons_are_taught_from_disk(teach: Teach) -> None:
-    follow(teach("1_fold_batchnorm"), 7)
+    follow(teach("1_fold_batchnorm"), 8)
     tab = teach("2_lowering_and_fusion")
     follow(tab, 9)
     tab.page.keyboard.press("PageUp")

@@ -27,12 +27,14 @@ def test_a_lesson_is_taught(tab: Tab) -> None:
     tab.until("window.glowviz.state().lesson !== null", 60)
     compiled(tab)
     panel = tab.page.locator(".lesson")
-    panel.get_by_text("step 1 of 8").wait_for()
+    panel.get_by_text("step 1 of 9").wait_for()
     panel.get_by_role("radio").nth(2).click()
     panel.get_by_role("button", name="Reveal").click()
     assert "144 products" in panel.inner_text()
     assert panel.locator(".option.wrong").count() == 1
     assert panel.locator(".option.right").inner_text().startswith("A")
+    tab.page.keyboard.press("PageDown")
+    tab.until("window.glowviz.state().selected === 'conv1'")
     tab.page.keyboard.press("PageDown")
     tab.until("window.glowviz.state().selected === 'norm1'")
     for _ in range(2):
@@ -46,7 +48,7 @@ def test_a_lesson_is_taught(tab: Tab) -> None:
     tab.page.goto("about:blank")
     tab.page.goto(link)
     tab.page.wait_for_selector(READY)
-    panel.get_by_text("step 4 of 8").wait_for()
+    panel.get_by_text("step 5 of 9").wait_for()
     panel.get_by_role("button", name="Leave the lesson").click()
     assert panel.is_hidden()
     assert tab.state("lesson") is None
