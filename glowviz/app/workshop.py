@@ -111,7 +111,8 @@ class JobWorkshop:
         path = self.store.folder / "models" / f"lesson-{chosen.name}.glow"
         if not path.exists() or path.read_text(encoding="utf-8") != chosen.graph:
             path.write_text(chosen.graph, encoding="utf-8")
-        return self._start(str(path), {}, chosen.title, "seeded", {"load": [chosen.load]} if chosen.load else {})
+        options = {"load": [chosen.load]} if chosen.load else {}
+        return self._start(str(path), {}, chosen.title, "seeded", options | {"passes": chosen.options})
 
     def _open_upload(self, upload: str, request: Payload) -> Payload:
         model = self.store.finish_upload(upload)
@@ -191,6 +192,12 @@ class JobWorkshop:
         asked = {"main": source["main"], "files": source["files"], "shapes": options["shapes"],
                  "threads": options["threads"], "record": record, "at": time.time()}
         return self.pool.submit("glowviz.bench.beside:measure", asked, self.limits).id
+
+    def bisect_by(self, identifier: str, question: Payload) -> int:
+        """Start the search for the pass that does what `question` asks for; returns its number."""
+        asked = self._source(identifier) | {"question": question}
+        asked |= {"at": time.time()} if question["kind"] == "time" else {}  # another timing is another answer
+        return self.pool.submit("glowviz.app.again:bisect_by", asked, self.limits).id
 
     def save(self, identifier: str, kind: str, view: str) -> int:
         """Start writing recording `identifier` as a `kind` of FUNCTIONS, a page opens in `view`; returns its number."""
