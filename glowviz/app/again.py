@@ -10,7 +10,7 @@ from glowviz.compiler.graph import Graph
 
 Progress = Callable[[float, str], None]
 Steps = list[tuple[str, Any]]
-MODEL, TEXT, TEST = "cutout.onnx", "cutout.glow", "test_cutout.py"  # what a search leaves in the job's folder
+MODEL, TEXT = "cutout.onnx", "cutout.glow"  # what a search leaves in the job's folder, with a test
 NO_PASS = ("The model as imported differs from what was expected, before any pass has run: what was expected comes "
            "from another model or other inputs, or the file was read wrongly.")
 
@@ -116,17 +116,10 @@ def _rewrite(
 
 def _reproducer(graph: Graph, anchor: str, pass_name: str, tolerance: float, folder: Path) -> list[str]:
     """Write the smallest cut-out around `anchor` on which the pass still goes wrong: as ONNX, text and a test."""
-    from glowviz.compiler.exporter import ExportProblem, save
-    from glowviz.compiler.text import write_glow
+    from glowviz.compiler.reproducer import difference_test, write_part
 
     part = _smallest(graph, anchor, pass_name, tolerance)
-    written = [TEXT, TEST]
-    write_glow(folder / TEXT, part)
-    (folder / TEST).write_text(TEST_TEXT.format(name=pass_name, tolerance=tolerance, text=TEXT), encoding="utf-8")
-    with suppress(ExportProblem):  # what ONNX has no word for is still there as text
-        save(part, folder / MODEL)
-        written.insert(0, MODEL)
-    return written
+    return [one.name for one in write_part(part, folder / MODEL, difference_test(pass_name, tolerance, TEXT))]
 
 
 def _smallest(graph: Graph, anchor: str, pass_name: str, tolerance: float) -> Graph:
@@ -142,21 +135,45 @@ def _smallest(graph: Graph, anchor: str, pass_name: str, tolerance: float) -> Gr
     return smallest_cut(graph, [anchor], shows) or graph
 
 
-TEST_TEXT = '''"""{name} keeps what this cut-out computes (it did not when the file was written)."""
+def bisect_by(
+    main: str, files: dict[str, str], options: dict[str, Any], load: list[str], question: dict[str, Any], folder: Path,
+    progress: Progress, at: float = 0.0,
+) -> dict[str, Any]:
+    """Find the pass, and the rewrite in it, by another `question` than its numbers; returns what `bisect` returns.
 
-from pathlib import Path
+    {"kind": "peak", "limit": bytes or None}, {"kind": "pattern", "query", "present"} or {"kind": "time", "percent"}.
+    """
+    from glowviz.compiler.bisect import Compilation, bisect_states, bisect_time
+    from glowviz.compiler.reproducer import predicate_test, time_test, write_part
 
-import glowviz.compiler.ops
-import glowviz.compiler.passes  # registers ops and passes
-from glowviz.compiler.rewrite import PASSES
-from glowviz.compiler.text import Contents, parse_graph
-from glowviz.compiler.validate import compare
+    model, chosen = source(main, files, options, load), choices(options)
+    keys = ("shapes", "target", "threads", "disable", "order")
+    made = Compilation(model, **{key: chosen[key] for key in keys}, options=chosen.get("options"))
+    progress(0.05, "Bisect: compiling again")
+    if question["kind"] == "time":
+        found = bisect_time(made, question["percent"], progress)
+    else:
+        predicate = predicate_of(question)
+        steps = made.steps()
+        found = bisect_states(steps, predicate, made.target, made.threads, made.options, progress)
+    if found is None:
+        return {"found": False, "question": question}
+    if question["kind"] == "time":
+        test = time_test(found.name, found.told, question["percent"], TEXT, made.target)
+    else:
+        test = predicate_test(found.name, found.told, predicate_of(question), TEXT, found.on_programs, made.target)
+    written = write_part(found.part, folder / MODEL, test) if found.part is not None else []
+    change = found.change
+    return {"found": True, "question": question, "snapshot": found.position, "pass": found.name,
+            "difference": found.told, "rewrite": found.rewrite, "rule": change.rule if change else "",
+            "name": change.anchor if change else "", "reason": change.reason if change else "",
+            "files": [one.name for one in written], "note": found.note, "nodes": len(found.part or ())}
 
 
-def test_{name}_keeps_the_result() -> None:
-    path = Path(__file__).with_name("{text}")
-    before = parse_graph(path.read_text(encoding="utf-8"), Contents(path))
-    after, _ = PASSES["{name}"].run(before)
-    difference = compare(before, after)
-    assert difference.within({tolerance!r}), str(difference)
-'''
+def predicate_of(question: dict[str, Any]) -> Any:
+    """Return what a question asks of every state; raises Problem where it cannot be asked."""
+    from glowviz.compiler.predicates import Pattern, Peak
+
+    if question["kind"] == "peak":
+        return Peak(question.get("limit"))
+    return Pattern(question["query"], question.get("present", True))

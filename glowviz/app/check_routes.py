@@ -4,9 +4,11 @@ import mimetypes
 
 from flask import Blueprint, Response, request
 
+from glowviz.app.again import predicate_of
 from glowviz.app.answers import answer
-from glowviz.app.asked import asked_body, check_snapshot
+from glowviz.app.asked import MAX_NAME, asked_body, check_snapshot
 from glowviz.app.problem import Problem
+from glowviz.app.reader import Payload
 from glowviz.app.saving import FUNCTIONS
 from glowviz.app.services import Services
 from glowviz.app.store import checked
@@ -35,7 +37,11 @@ def register(api: Blueprint, services: Services) -> None:
 
     @api.post("/r/<identifier>/bisect")
     def bisect(identifier: str) -> Response:
-        tolerance = asked_body().get("tolerance", TOLERANCE)
+        body = asked_body()
+        if "question" in body:
+            number = workshop.bisect_by(checked(identifier), asked_question(body["question"]))
+            return answer({"check": number}, status=202)
+        tolerance = body.get("tolerance", TOLERANCE)
         if not isinstance(tolerance, (int, float)) or not 0 <= tolerance <= 1:
             raise Problem(f"A tolerance of {tolerance} says nothing.", "Bisect", "a number from 0 to 1, of max |value|")
         return answer({"check": workshop.bisect(checked(identifier), float(tolerance))}, status=202)
@@ -61,6 +67,23 @@ def register(api: Blueprint, services: Services) -> None:
     @api.get("/checks/<int:number>/<name>")
     def check_file(number: int, name: str) -> Response:
         return saved(workshop.check_file(number, name).read_bytes(), name)
+
+
+def asked_question(given: object) -> Payload:
+    """Return the question of a search with only what is known of it; raises Problem where it cannot be asked."""
+    question = given if isinstance(given, dict) else {}
+    kind = question.get("kind")
+    if kind == "time" and isinstance(percent := question.get("percent"), (int, float)) and 0 <= percent <= 1000:
+        return {"kind": "time", "percent": float(percent)}
+    if kind == "peak" and (question.get("limit") is None or isinstance(question["limit"], (int, float))):
+        limit = question.get("limit")
+        return {"kind": "peak", "limit": None if limit is None else int(limit)}
+    if kind == "pattern" and isinstance(query := question.get("query"), str) and len(query) < MAX_NAME:
+        asked = {"kind": "pattern", "query": query, "present": question.get("present") is not False}
+        predicate_of(asked)  # says at once what is wrong with it
+        return asked
+    expected = "{kind: peak, limit} or {kind: pattern, query, present} or {kind: time, percent}"
+    raise Problem("The search has no question.", "Bisect", expected)
 
 
 def saved(body: bytes, name: str) -> Response:

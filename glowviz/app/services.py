@@ -48,6 +48,10 @@ class Workshop(Protocol):
         """Start timing another engine beside a recording, or reading its profile; returns the number of the check."""
         ...
 
+    def bisect_by(self, identifier: str, question: Payload) -> int:
+        """Start the search for a pass by its peak, its time or a pattern; returns the number of the check."""
+        ...
+
     def save(self, identifier: str, kind: str, view: str) -> int:
         """Start writing a recording as one file, kind "page" or "answers"; returns the number of the check."""
         ...

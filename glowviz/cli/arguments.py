@@ -149,9 +149,18 @@ def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
     one.add_argument("--tolerance", type=float,
                      help="of max |value|, for all passes together (default: to each pass what it promises)")
+    other = one.add_mutually_exclusive_group()
+    other.add_argument("--peak", metavar="MiB|grows", type=mebibytes,
+                       help="find the pass that brings live memory above so many MiB (`grows`: that raises it at all)")
+    other.add_argument("--slower", metavar="PERCENT", type=float,
+                       help="find the pass without which a run is faster by more than this, beyond the spread")
+    other.add_argument("--pattern", metavar="'Conv > Relu'",
+                       help="find the pass that makes this chain of ops (or of instructions: conv > relu)")
+    one.add_argument("--absent", action="store_true", help="with --pattern: the pass after which it is gone")
     one.add_argument("--trials", type=natural, default=0,
                      help="how many different inputs are tried (default: 3, of small networks 20)")
-    one.add_argument("--save", metavar="cut.onnx", help="write the smallest part that shows it, as .onnx and .glow")
+    one.add_argument("--save", metavar="cut.onnx",
+                     help="write the smallest part that shows it, as .onnx, .glow and a test")
 
 
 def _diff(one: argparse.ArgumentParser) -> None:
@@ -217,6 +226,14 @@ def sizes(text: str) -> tuple[str, tuple[int, ...]]:
     if not name or not re.fullmatch(r"\d+(,\d+)*", numbers):
         raise argparse.ArgumentTypeError(f"{text!r} is no sweep: expected NAME=1,2,8")
     return name, tuple(int(number) for number in numbers.split(","))
+
+
+def mebibytes(text: str) -> int:
+    """A limit in MiB as bytes; `grows` = 0 stands for no limit."""
+    try:
+        return 0 if text == "grows" else int(float(text.removesuffix("MiB")) * 2**20)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory: expected MiB, or grows") from error
 
 
 def natural(text: str) -> int:

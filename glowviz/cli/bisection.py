@@ -28,6 +28,8 @@ def bisect(options: argparse.Namespace) -> int:
 
     saved = writable(options.save, "--save") if options.save else None
     chosen = compile_options(options)
+    if options.peak is not None or options.slower is not None or options.pattern:
+        return bisect_by(options, chosen, saved)
     steps = snapshots(source(options.model), **chosen)
     clear(options)
     found = first_bad(steps, options)
@@ -40,6 +42,38 @@ def bisect(options: argparse.Namespace) -> int:
     names = _show_rewrite(bad, feeds, options, chosen["options"].get(bad.name, {}))
     if saved is not None:
         _save(_part(bad, names, steps, options, chosen), bad, saved, options, chosen)
+    return 1
+
+
+def bisect_by(options: argparse.Namespace, chosen: dict[str, Any], saved: Path | None) -> int:
+    """The same for memory, time, or a pattern; exit status 1 when a pass is found."""
+    from glowviz.compiler.bisect import Compilation, bisect_states, bisect_time
+    from glowviz.compiler.predicates import Pattern, Peak, Predicate
+    from glowviz.compiler.reproducer import predicate_test, time_test, write_part
+
+    keys = ("shapes", "target", "threads", "disable", "options", "order")
+    made, told = Compilation(source(options.model), **{key: chosen[key] for key in keys}), chosen["progress"]
+    predicate: Predicate = Peak(options.peak or None)
+    if options.pattern:
+        predicate = Pattern(options.pattern, not options.absent)
+    if options.slower is not None:
+        found = bisect_time(made, options.slower, lambda _, text: told(text))
+    else:
+        found = bisect_states(made.steps(), predicate, made.target, made.threads, made.options)
+    clear(options)
+    if found is None:
+        print("no pass does that")
+        return 0
+    print(f"{found.name} (pass {found.position}): {found.told}")
+    if found.change is not None:
+        print(f"rewrite {found.rewrite}: {found.change.rule} at %{found.change.anchor}: {found.change.reason}")
+    if found.note:
+        print(found.note)
+    if saved is not None and found.part is not None:
+        text = saved.with_suffix(".glow").name
+        test = time_test(found.name, found.told, options.slower, text, made.target) if options.slower is not None else \
+            predicate_test(found.name, found.told, predicate, text, found.on_programs, made.target)
+        print(f"{', '.join(map(str, write_part(found.part, saved, test)))}: {len(found.part)} nodes")
     return 1
 
 
@@ -170,11 +204,14 @@ def _showing(name: str, options: argparse.Namespace, chosen: dict[str, Any]) -> 
 def _save(part: Graph, bad: BadPass, path: Path, options: argparse.Namespace, chosen: dict[str, Any]) -> None:
     """Write the part as ONNX and as text, and say which of them shows the fault."""
     from glowviz.compiler.exporter import ExportProblem, save
+    from glowviz.compiler.reproducer import difference_test, test_path
     from glowviz.compiler.text import write_glow
 
     text = path.with_suffix(".glow")
     beside = write_glow(text, part)
-    written = [str(text), *([str(beside)] if beside else [])]
+    test, limit = test_path(path), promised(bad.name) if options.tolerance is None else options.tolerance
+    written = [str(text), str(test), *([str(beside)] if beside else [])]
+    test.write_text(difference_test(bad.name, limit, text.name, options.target), encoding="utf-8")
     shows = _showing(bad.name, options, chosen)
     try:
         save(part, path)

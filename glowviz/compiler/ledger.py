@@ -15,8 +15,9 @@ from glowviz.compiler.graph import Graph
 from glowviz.compiler.irgen import live_peak
 from glowviz.compiler.ops.bodies import nodes_inside
 from glowviz.compiler.plugins import load_plugins
+from glowviz.compiler.predicates import peak_of
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.program import Alloc, Dealloc, Program
+from glowviz.compiler.program import Program
 from glowviz.compiler.recording.records import PassLog
 from glowviz.compiler.recording.writer import Recorder, Step
 from glowviz.compiler.rewrite import PASSES, Pass, PassProblem
@@ -177,7 +178,7 @@ class Ledger:
 
     def _write(self, step: Step, after: Any, before: Any) -> None:
         if after is not before:
-            self._known_peak = _peak(after)
+            self._known_peak = peak_of(after, PEAK_LIMIT)
         step.peak, step.peak_at = self._known_peak
         if self.snapshots is not None:
             self.snapshots.append((step.name, after))

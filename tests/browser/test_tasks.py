@@ -257,3 +257,48 @@ def test_t10_six_lines_and_a_pass(tab: Tab, link: str) -> None:
     tab.picture("task-10")
 
 
+
+
+def test_t4_by_a_pattern(tab: Tab, link: str, tmp_path: Path) -> None:
+    hands = fresh(tab, link)
+    hands.click(tab.page.get_by_role("button", name="Bisect", exact=True))
+    tab.page.get_by_label("What a pass must do").select_option("pattern")
+    tab.page.get_by_label("Ops, each reading").fill("Conv > BatchNormalization > Relu")
+    tab.page.get_by_role("button", name="Search", exact=True).click()
+    tab.page.wait_for_selector(".bisect-result .rewrite", timeout=60_000)
+    told = tab.page.inner_text(".bisect-result")
+    assert "fold_batchnorm" in told
+    assert "takes it away" in told
+    assert "rule conv_bn" in told
+    for name in ("cutout.onnx", "cutout.glow", "test_cutout.py"):
+        with tab.page.expect_download() as waiting:
+            tab.page.get_by_role("link", name=name).click()
+        waiting.value.save_as(tmp_path / name)
+    assert len(onnx.load(tmp_path / "cutout.onnx").graph.node) < 5
+    assert "Pattern" in (tmp_path / "test_cutout.py").read_text()
+    tab.picture("bisect-pattern")
+    tab.page.get_by_label("Ops, each reading").fill("Konv")
+    tab.page.get_by_role("button", name="Search", exact=True).click()
+    tab.page.get_by_text("There is no op 'Konv'").wait_for()
+    tab.faults[:] = [fault for fault in tab.faults if "status of 400" not in fault]  # the browser notes the refusal
+
+
+def test_t4_by_memory(tab: Tab, link: str) -> None:
+    hands = fresh(tab, link)
+    hands.click(tab.page.get_by_role("button", name="Bisect", exact=True))
+    tab.page.get_by_label("What a pass must do").select_option("peak")
+    tab.page.get_by_role("button", name="Search", exact=True).click()
+    tab.page.get_by_text("is the first that raises the peak").wait_for(timeout=60_000)
+    assert "rose from" in tab.page.inner_text(".bisect-result")
+    tab.page.get_by_label("Limit in MiB").fill("1000")
+    tab.page.get_by_role("button", name="Search", exact=True).click()
+    tab.page.get_by_text("No pass brings live memory above the limit").wait_for(timeout=60_000)
+
+
+def test_t4_by_time(tab: Tab, link: str) -> None:
+    hands = fresh(tab, link)
+    hands.click(tab.page.get_by_role("button", name="Bisect", exact=True))
+    tab.page.get_by_label("What a pass must do").select_option("time")
+    tab.page.get_by_label("Percent").fill("900")
+    tab.page.get_by_label("Percent").press("Enter")
+    tab.page.get_by_text("Without any one pass the run is not faster").wait_for(timeout=120_000)

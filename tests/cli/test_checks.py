@@ -48,7 +48,8 @@ def test_bisect_names_pass_and_rewrite_and_saves_the_cut_out(glowviz: Command, w
     assert second == "rewrite 2: relu_is_abs at %act: %act was thought to be never negative"
     assert third == "  %act: f32[1x4x8x8] = Relu(%norm) became Abs(%norm)"
     assert re.fullmatch(r"%act\[0, \d, \d, \d\]: expected 0, found [\d.]+", fourth)
-    assert fifth == "cut.onnx, cut.glow: 1 node that arithmetic still gets wrong"
+    assert fifth == "cut.onnx, cut.glow, test_cut.py: 1 node that arithmetic still gets wrong"
+    assert 'PASSES["arithmetic"]' in (folder / "test_cut.py").read_text()
     onnx.checker.check_model(str(folder / "cut.onnx"), full_check=True)
     cut = source("cut.glow")
     assert [node.kind for node in cut.nodes.values()] == ["Relu"]
@@ -74,6 +75,19 @@ def test_a_fault_beside_the_rules_is_narrowed_to_the_node(glowviz: Command, wron
     ran = glowviz("bisect", "small.glow", "--load", wrong_rule)
     assert ran.status == 1
     assert "rewrite 1: arithmetic at %act: %act: f32[1x4x8x8] = Relu(%same) became Abs(%same)" in ran.out
+
+
+def test_bisect_by_pattern_and_by_memory(glowviz: Command, folder: Path) -> None:
+    ran = glowviz("bisect", "small.glow", "--pattern", "Conv > BatchNormalization", "--absent", "--save", "part.onnx")
+    assert ran.status == 1
+    assert ran.out.startswith("fold_batchnorm (pass ")
+    assert "rewrite 1: conv_bn at %" in ran.out
+    assert "part.onnx" in ran.out
+    assert {"part.onnx", "part.glow", "test_part.py"} <= {path.name for path in folder.iterdir()}
+    assert glowviz("bisect", "small.glow", "--peak", "100").out == "no pass does that\n"
+    refused = glowviz("bisect", "small.glow", "--pattern", "Konv")
+    assert refused.status == 2
+    assert "There is no op 'Konv'" in refused.err
 
 
 def test_diff_of_two_recordings(glowviz: Command) -> None:
