@@ -13,8 +13,11 @@ from glowviz.compiler.backends.cpu.plan_strassen import constant_b, direct_plan,
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
-LEVELS = (2, 1)
-"""Depths to try. A third would make weights five times as large."""
+CHOICES = ((1, 96), (1, 192), (2, 96))
+"""Levels, and turns of a reduction in one sum: more turns move less and round more. To try, the most exact first.
+
+A third level would make weights five times as large.
+"""
 WORTH = 0.95  # of the plain product's time from which sums are worth their memory, and a second level beside the first
 MORE = 1.5
 """How many times the rounding errors of a network's plain products those of its scheme may be, as root mean squares:
@@ -90,27 +93,28 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
     plain = choose_gemm.cost(direct.spec, schedule, target)
     least = choose_strassen.plain_error(direct.spec.k, target)
     found = [Option(plain, least, 0, {})]
-    for levels in reversed(LEVELS):
+    for levels, turns in CHOICES:
         try:
             plan = plan_product_by_blocks(heavy, program, target, levels)
         except Unsupported:
             continue
-        cost = choose_strassen.cost(plan.spec, choose_strassen.choose(plan.spec, target)[0], target)
-        if cost < WORTH * found[-1].cost:
-            chosen = plan.choose(target)
-            error = choose_strassen.scheme_error(constant_b(heavy, program), plan.spec, chosen["turns"])
+        schedule, why = choose_strassen.choose(plan.spec, target)
+        schedule = replace(schedule, turns=choose_strassen.even(plan.spec.depth, turns))
+        cost = choose_strassen.cost(plan.spec, schedule, target)
+        shallower = min(o.cost for o in found if o.schedule.get("levels", 0) < levels)
+        if cost < min(WORTH * shallower, found[-1].cost):
+            error = choose_strassen.scheme_error(constant_b(heavy, program), plan.spec, schedule.turns)
             growth = plan.spec.weight_bytes - 4 * plan.spec.k * plan.spec.n
-            found.append(Option(cost, error, growth, _told(chosen, cost / plain, error / least)))
+            told = _told(levels, why, cost / plain, error / least)
+            found.append(Option(cost, error, growth, plan.written(schedule, told)))
     if len(found) == 1:
         raise Unsupported("the plain product is expected to be the fastest")
     return tuple(reversed(found))
 
 
-def _told(schedule: dict[str, Any], share: float, rounding: float) -> dict[str, Any]:
-    levels = schedule["levels"]
-    why = (
+def _told(levels: int, why: str, share: float, rounding: float) -> str:
+    return (
         f"Strassen's scheme, {levels} level{'s' if levels > 1 else ''}: {7**levels} products of blocks instead of "
-        f"{8**levels}, {100 * share:.0f} % of the plain product's cycles; {schedule['why']}; {rounding:.1f} times its "
-        "rounding error, estimated on these weights"
+        f"{8**levels}, {100 * share:.0f} % of the plain product's cycles; {why}; {rounding:.1f} times its rounding "
+        "error, estimated on these weights"
     )
-    return {**schedule, "why": why}

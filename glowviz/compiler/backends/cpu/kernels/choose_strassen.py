@@ -17,7 +17,7 @@ from glowviz.compiler.backends.cpu.kernels.totals import blocks_for
 from glowviz.compiler.target import Target
 
 TURNS = 96
-"""Turns of a reduction that go into one sum, at most: shorter ones round less, longer ones move less."""
+"""Turns of a reduction that go into one sum, at most, where nothing else is asked for."""
 MOVE = 2.0  # cycles to add a vector of sums to a block of the result
 ENDS = 12 / 7  # blocks that a product is added to, on the average
 SUM = 1.5  # cycles for a vector of the sums of blocks of A
@@ -70,8 +70,7 @@ def cost(spec: StrassenSpec, schedule: StrassenSchedule, target: Target) -> floa
 
 
 def _candidates(spec: StrassenSpec, target: Target) -> Iterator[StrassenSchedule]:
-    parts = -(-spec.depth // TURNS)
-    turns = -(-spec.depth // parts)
+    turns = even(spec.depth, TURNS)
     ahead = spec.weight_bytes > target.l2 // 4
     for vectors in range(1, min(spec.columns // target.vector_width, target.registers // 3) + 1):
         limit = next((r for r in range(min(spec.rows, 16), 0, -1) if fits(r, vectors, target)), 0)
@@ -81,6 +80,11 @@ def _candidates(spec: StrassenSpec, target: Target) -> Iterator[StrassenSchedule
         tiles = Cut(spec.rows, rows).tiles
         for shared in sorted({tiles, -(-tiles // 2), -(-tiles // 4)}, reverse=True):
             yield StrassenSchedule(spec.levels, rows, vectors, turns, shared, ahead)
+
+
+def even(depth: int, most: int) -> int:
+    """Turns of nearly equal parts of a block's depth, of so many at most."""
+    return -(-depth // -(-depth // most))
 
 
 def plain_error(k: int, target: Target) -> float:
