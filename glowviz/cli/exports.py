@@ -118,6 +118,7 @@ def steps_again(recording: Any) -> list[tuple[str, Any]]:
 
     meta = recording.meta
     return snapshots(_model(recording), shapes=recorded_shapes(meta), target=meta["target"], disable=meta["disabled"],
+                     precision=meta.get("precision", "f32"),
                      order=dict(meta.get("order") or ()) or None,
                      threads=meta["threads"], options={k: v for k, v in meta["options"].items() if k != "bind_shapes"})
 

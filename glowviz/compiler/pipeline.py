@@ -147,7 +147,7 @@ def compile(
     """
     refuse_unknown(precision, calibration, PRECISIONS)
     backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
-    refuse_unfit(precision, backend.target)
+    refuse_unfit(precision, backend)
     record, chosen = record or os.environ.get("GLOWVIZ_RECORD") or None, with_shapes(options, shapes)
     recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen, precision)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
@@ -244,7 +244,7 @@ def snapshots(
     """Every (pass, Graph or Program) of a compilation up to the planned Program, kept in memory; no code is made."""
     refuse_unknown(precision, None, PRECISIONS)
     backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
-    refuse_unfit(precision, backend.target)
+    refuse_unfit(precision, backend)
     kept: list[tuple[str, Any]] = []
     ledger = Ledger(backend.target, None, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept)
     graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)

@@ -20,7 +20,6 @@ from glowviz.compiler.ops.memory import FillHalo
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.recording.writer import Recorder
-from glowviz.compiler.target import Target
 
 PACKAGES = ("glowviz", "numpy", "onnx", "llvmlite")
 
@@ -34,10 +33,10 @@ def refuse_unknown(precision: str, calibration: Any, known: Iterable[str] = ("f3
                       f"precision {names} and no calibration", "Leave both options away for f32.")
 
 
-def refuse_unfit(precision: str, target: Target) -> None:
+def refuse_unfit(precision: str, backend: Backend) -> None:
     """bf16 is refused where it would be emulated, more slowly than f32; the interpreter defines it."""
-    if precision == "bf16" and not target.has_bf16 and target.name != "interpreter":
-        raise Problem(f"precision 'bf16' needs the instruction vdpbf16ps, which target {target.name!r} does not have",
+    if precision == "bf16" and not backend.target.has_bf16 and backend.name != "interpreter":
+        raise Problem(f"precision 'bf16' needs the instruction vdpbf16ps, which target {backend.name!r} does not have",
                       "compile(precision=…)", "target 'cpu' on a processor with avx512_bf16, or 'interpreter'",
                       "Compile with precision='f32', which every target has.")
 
