@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from glowviz.compiler.graph import Graph
-from glowviz.compiler.irgen import live_peak
 from glowviz.compiler.ops.bodies import nodes_inside
 from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.predicates import peak_of
@@ -216,21 +215,3 @@ def _told(step: Step, fault: Exception) -> CompileProblem:
         f"This is a fault of glowviz or of your pass, not of your model. {off}".rstrip(),
     )
 
-
-def _peak(ir: Any) -> tuple[int | None, str]:
-    """Bytes of the live set at its largest, and what runs then; None where it is not known."""
-    if isinstance(ir, Graph):
-        return live_peak(ir, tuple(ir)) if len(ir) <= PEAK_LIMIT else (None, "")
-    live = peak = 0
-    where = ""
-    current = ""
-    for statement in ir.body:
-        if isinstance(statement, Alloc):
-            live += ir.buffers[statement.buffer].bytes
-        elif isinstance(statement, Dealloc):
-            live -= ir.buffers[statement.buffer].bytes
-        else:
-            current = getattr(statement, "value", "") or current
-        if live > peak:
-            peak, where = live, current
-    return peak, where
