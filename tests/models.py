@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -95,9 +96,26 @@ def example(name: str) -> Path:
     return path
 
 
+def exports_folder() -> Path:
+    """Where `make exports` puts what torch's exporter writes."""
+    return cache_folder() / "exports"
+
+
+def exported(name: str) -> Path:
+    """A network as torch's exporter (or onnxruntime's quantizer) wrote it; its inputs lie beside it as .npz."""
+    path = exports_folder() / f"{name}.onnx"
+    if not path.with_suffix(".npz").is_file():
+        pytest.skip(f"no export {name} here: torch is too large for every test run; write it once with: make exports")
+    return path
+
+
 def _sources_hash() -> str:
     digest = hashlib.sha256(f"{version('onnx')} {version('numpy')}".encode())
     for folder in ("examples", "glowviz/gallery"):
         for source in sorted((ROOT / folder).glob("*.py")):
             digest.update(source.read_bytes())
     return digest.hexdigest()[:12]
+
+
+if __name__ == "__main__":  # for the Makefile: python -m tests.models exports
+    print({"exports": exports_folder}[sys.argv[1]]())
