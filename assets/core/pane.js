@@ -33,5 +33,6 @@ export function watch(element, { keys, path, draw, none, fresh = () => false }) 
     }
   };
   load();
-  return subscribe([...keys, "version"], load);
+  const ends = subscribe([...keys, "version"], load);
+  return () => { turn += 1; ends(); }; // an answer that comes later belongs to nobody: another pane has the place by then
 }

@@ -67,8 +67,8 @@ export function select(name, more = {}) {
 
 function tell(changed) {
   const set = new Set(changed);
-  for (const entry of [...listeners]) {
-    if (changed.some((key) => entry.keys.has(key))) entry.listener(state(), set);
+  for (const entry of [...listeners]) { // one of them may end another
+    if (listeners.has(entry) && changed.some((key) => entry.keys.has(key))) entry.listener(state(), set);
   }
 }
 

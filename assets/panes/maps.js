@@ -12,7 +12,7 @@ const GRIDS = [[1, 300, 1], [4, 150, 2], [9, 98, 3], [16, 73, 4], [Infinity, 34,
 export function maps(picture, { compact = false, side = null } = {}) {
   const pixels = Uint8Array.from(atob(picture.pixels), (letter) => letter.charCodeAt(0));
   const size = picture.width * picture.height;
-  const coloured = !compact && picture.maps === 3 && picture.all_maps === 3 && picture.height > 1;
+  const coloured = picture.maps === 3 && picture.all_maps === 3 && picture.height > 1;
   const [, most, across] = side ? [0, side, "auto-fill"] : GRIDS.find(([count]) => picture.maps + Number(coloured) <= count);
   const [wide, high] = shownSize(picture, most);
   const tiles = [...Array(picture.maps).keys()].map((at) => tile(at, picture, pixels.subarray(at * size, (at + 1) * size), wide, high));
