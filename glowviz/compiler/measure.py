@@ -14,7 +14,7 @@ from glowviz.compiler.interpreter import Memo, run_graph
 from glowviz.compiler.recording.columns import work_of
 from glowviz.compiler.recording.writer import Recorder
 from glowviz.compiler.run_facts import record_account
-from glowviz.compiler.tensor_facts import FEW_PIXELS, raster, statistics
+from glowviz.compiler.tensor_facts import FEW_PIXELS, MANY_PIXELS, PIXELS, raster, statistics
 from glowviz.compiler.timing import record_timing
 from glowviz.compiler.trial_run import TrialRun
 from glowviz.compiler.validate import difference, differences
@@ -124,6 +124,7 @@ def _record_code_values(
     """Run the machine code once, watching every instruction: error and statistics of each value."""
     value_of = {instr.outs[0]: instr.value for instr in executable.program.instructions if instr.outs}
     known, seen = {**feeds, **reference}, dict[str, Any]()
+    pixels = MANY_PIXELS if trial.inputs else PIXELS
     rows = [statistics(0, name, array, trial.difference_of(name, array)) for name, array in known.items()]
     reference = trial.reference(reference)
 
@@ -135,9 +136,9 @@ def _record_code_values(
             error = difference(name, wanted, array) if same and wanted is not None else None
             rows.append(statistics(snapshot, name, array, error))
             if name not in known or (error is not None and error.relative > VISIBLE):
-                seen[name] = raster(snapshot, name, array)
+                seen[name] = raster(snapshot, name, array, pixels)
 
     found = executable.run(feeds, watch=watch)
     recorder.set_error(snapshot, differences(wanted, found).relative)
     _keep(recorder, "statistics", rows)
-    _keep(recorder, "rasters", [*(raster(0, name, array) for name, array in known.items()), *seen.values()])
+    _keep(recorder, "rasters", [*(raster(0, name, array, pixels) for name, array in known.items()), *seen.values()])

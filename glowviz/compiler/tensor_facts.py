@@ -15,8 +15,9 @@ BINS = 32
 """Bars of a histogram."""
 MOST_COUNTED = 1 << 20
 """Elements that a histogram counts; of a larger tensor it counts every second, third, … one."""
-PIXELS, FEW_PIXELS = 3 << 10, 3 << 8
-"""Of all maps of one tensor together; of one weight, for there are many and nobody looks at most."""
+PIXELS, FEW_PIXELS, MANY_PIXELS = 3 << 10, 3 << 8, 3 << 12
+"""Of all maps of one tensor together; of one weight, for there are many and nobody looks at most; and of a tensor
+where somebody has given the input to look at what becomes of it."""
 MAPS, FEWEST_MAPS = 64, 16
 """Maps that are kept of a tensor, and how many of them before they are made smaller."""
 MARK = 255
