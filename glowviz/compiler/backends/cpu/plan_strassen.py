@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 from typing import Any
 
@@ -71,14 +72,19 @@ def plan_product_by_blocks(heavy: Heavy, program: Program, target: Target, level
         raise Unsupported(f"%{heavy.result} is not a row of results for each row of A")
 
     def repack(schedule: StrassenSchedule) -> Repacked:
-        packed = strassen.pack_strassen(constant_b(heavy, program), spec, schedule.vectors, schedule.turns)
+        size = strassen.packed_size(spec, schedule.vectors)
+        pack = partial(_packed, heavy, program, spec, schedule)
         made = StrassenProduct(
             op.a, op.b, op.c if isinstance(op, Gemm) else None, shape, levels, schedule.vectors, schedule.turns,
             target.vector_width,
         )  # fmt: skip
-        return Repacked.of(made, op.b, packed, StrassenSums(op.a, levels))
+        return Repacked(made, op.b, size, pack, StrassenSums(op.a, levels))
 
     return Plan(PRODUCTS, spec, plan.operands, plan.step, label=plan.label, repack=repack)
+
+
+def _packed(heavy: Heavy, program: Program, spec: StrassenSpec, schedule: StrassenSchedule) -> np.ndarray:
+    return strassen.pack_strassen(constant_b(heavy, program), spec, schedule.vectors, schedule.turns)
 
 
 def plan_strassen_sums(heavy: Heavy, program: Program, target: Target) -> Plan:

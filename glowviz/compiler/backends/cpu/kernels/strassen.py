@@ -101,6 +101,12 @@ class StrassenSchedule:
     prefetch: bool = False
 
 
+def packed_size(spec: StrassenSpec, vectors: int) -> int:
+    """How many numbers `pack_strassen` gives."""
+    width = vectors * spec.lanes
+    return spec.products * spec.depth * -(-spec.columns // width) * width
+
+
 def pack_strassen(b: np.ndarray, spec: StrassenSpec, vectors: int, turns: int) -> np.ndarray:
     """B [K, N] as [panel][part of a block's depth][product][turn][vectors · lanes], flat f32."""
     width = vectors * spec.lanes
@@ -108,8 +114,11 @@ def pack_strassen(b: np.ndarray, spec: StrassenSpec, vectors: int, turns: int) -
     wide = np.zeros((spec.products, spec.depth, panels * width), np.float32)
     wide[:, :, : spec.columns] = sums_of(b, nested(RIGHT, spec.levels), spec.depth, spec.columns)
     by_panel = wide.reshape(spec.products, spec.depth, panels, width).transpose(2, 0, 1, 3)
-    parts = [by_panel[:, :, start : start + turns].reshape(panels, -1) for start in range(0, spec.depth, turns)]
-    return np.ascontiguousarray(np.concatenate(parts, axis=1)).reshape(-1)
+    packed = np.empty((panels, spec.products * spec.depth * width), np.float32)
+    for start in range(0, spec.depth, turns):
+        part = by_panel[:, :, start : start + turns]
+        packed[:, start * spec.products * width :][:, : part[0].size].reshape(part.shape)[:] = part
+    return packed.reshape(-1)
 
 
 def unpack_strassen(w: np.ndarray, spec: StrassenSpec, vectors: int, turns: int) -> np.ndarray:
