@@ -56,12 +56,20 @@ class Tensor:
 
     def read(self, places: Places) -> Value:
         """The element, ready to calculate with."""
+        return self.read_at(self.address(places))
+
+    def read_at(self, address: Value) -> Value:
+        """The element at an address."""
         kind, unsigned = memory_kind(self.elem, self.em.target), self.elem.startswith("u")
-        return widen(self.em, self.elem, self.em.load(self.address(places), kind, unsigned))
+        return widen(self.em, self.elem, self.em.load(address, kind, unsigned))
 
     def write(self, places: Places, value: Value) -> None:
         """A calculated number becomes the element."""
-        self.em.store(narrow(self.em, self.elem, value), self.address(places))
+        self.write_at(self.address(places), value)
+
+    def write_at(self, address: Value, value: Value) -> None:
+        """The same at an address."""
+        self.em.store(narrow(self.em, self.elem, value), address)
 
     def bits(self, places: Places) -> Value:
         """The element as an integer of its size, for moving it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any
 
@@ -11,12 +11,16 @@ from glowviz.compiler.backends.cpu.kernels.draft import supported
 from glowviz.compiler.backends.cpu.kernels.elements import convert, saturated
 from glowviz.compiler.backends.cpu.kernels.reduction import lowest
 from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
-from glowviz.compiler.backends.cpu.values import Index, Value
+from glowviz.compiler.backends.cpu.values import Index, Value, vector_of
 from glowviz.compiler.ops.grid import SHARPNESS
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
 
 FAR = 1e9
+TOGETHER = 4
+"""Channels that GridSample calculates at once."""
+MOST_SAMPLES = 4
+"""Samples along a side of a cell whose corners are kept."""
 
 
 @kernel("grid_sample")
@@ -26,22 +30,57 @@ def grid_sample(instr: Instr, program: Program, target: Target) -> KernelCode:
     cells = Cells(instr, program, target)
     x, goal = cells.tensor(instr.op.x), cells.result_tensor()
     n, channels, *out = goal.dims
-    sample = _Sample(cells)
+    sample, em = _Sample(cells), cells.em
 
     def body(at: list[Index]) -> None:
-        taps = sample.taps(at)
+        taps = [(weight, good, _Channels(x, at[0], places)) for weight, good, places in sample.taps(at)]
+        results = _Channels(goal, at[0], at[1:])
 
-        def channel(c: list[Index]) -> None:
-            total = cells.em.constant(0.0, "double")
-            for weight, good, places in taps:
-                value = convert(cells.em, x.read([at[0], *c, *places]), "double")
-                total = total + cells.em.select(good, value, value.match(0.0)) * weight
-            goal.write([at[0], *c, *at[1:]], convert(cells.em, total, goal.kind))
+        def some(first: Index, count: int) -> None:
+            total = em.constant(0.0, vector_of("double", count))
+            for weight, good, elements in taps:
+                value = convert(em, elements.read(first, count), "double")
+                kept = em.select(em.splat(good, count), value, value.match(0.0))
+                total = total + kept * em.splat(weight, count)
+            results.write(first, convert(em, total, goal.kind), count)
 
-        cells.nest([channels], channel)
+        whole = channels // TOGETHER * TOGETHER
+        for low, high, count in ((0, whole, TOGETHER), (whole, channels, 1)):
+            if low < high:
+                with em.loop(low, high, count) as loop:
+                    some(loop.index, count)
 
     cells.over([n, *out], body, channels * len(sample.steps))
     return cells.finish(f"{instr.op.mode}: {len(sample.steps)} neighbours", taps=len(sample.steps))
+
+
+class _Channels:
+    """One place of a map in all channels; where they are evenly far apart, its address is calculated once."""
+
+    def __init__(self, tensor: Tensor, image: Index, places: Sequence[Index]) -> None:
+        self.tensor, self.image, self.places = tensor, image, list(places)
+        self.even = tensor.strides.tile[1] == 1
+        self.start = tensor.address([image, 0, *places]) if self.even else None
+
+    def _address(self, channel: Index) -> Value:
+        if self.start is None:
+            return self.tensor.address([self.image, channel, *self.places])
+        return self.tensor.em.offset(self.start, channel * self.tensor.strides.outer[1])
+
+    def read(self, first: Index, count: int) -> Value:
+        """The elements of neighbouring channels side by side."""
+        em: Any = self.tensor.em
+        found = [self.tensor.read_at(self._address(first + n)) for n in range(count)]
+        value = found[0] if count == 1 else em.splat(found[0], count)
+        for n, one in enumerate(found[1:], 1):
+            value = em.value(value.type, f"insertelement {value!r}, {one!r}, i32 {n}", value.unsigned)
+        return value
+
+    def write(self, first: Index, values: Value, count: int) -> None:
+        """Calculated numbers become the elements of neighbouring channels."""
+        for n in range(count):
+            one = values if count == 1 else self.tensor.em.lane(values, n)
+            self.tensor.write_at(self._address(first + n), one)
 
 
 class _Sample:
@@ -126,6 +165,8 @@ def roi_align(instr: Instr, program: Program, target: Target) -> KernelCode:
     em, x, goal = cells.em, cells.tensor(op.x), cells.result_tensor()
     rois, pictures = cells.tensor(op.rois), cells.tensor(op.batch_indices)
     mean = op.mode == "avg"
+    if mean and 0 < op.sampling_ratio <= MOST_SAMPLES and x.strides.tile[1] == goal.strides.tile[1] == 1:
+        return _mean_of_samples(cells)
 
     def body(at: list[Index]) -> None:
         box = [convert(em, rois.read([at[0], n]), "double") * op.spatial_scale for n in range(4)]
@@ -145,6 +186,53 @@ def roi_align(instr: Instr, program: Program, target: Target) -> KernelCode:
 
     cells.over(goal.dims, body, 16)
     return cells.finish(f"{op.mode} of the samples of every cell", samples=op.sampling_ratio)
+
+
+def _mean_of_samples(cells: Cells) -> KernelCode:
+    """Places and weights of all corners of a cell once, then all channels."""
+    op, em = cells.instr.op, cells.em
+    x, goal, rois = cells.tensor(op.x), cells.result_tensor(), cells.tensor(op.rois)
+    pictures = cells.tensor(op.batch_indices)
+    count = op.sampling_ratio**2
+    cells.scratch = -(-count * 4 * 16 // 64) * 64
+    area = em.offset(em.argument(len(cells.operands)), em.worker * cells.scratch)
+
+    def body(at: list[Index]) -> None:
+        box = [convert(em, rois.read([at[0], n]), "double") * op.spatial_scale for n in range(4)]
+        picture = cells.inside(pictures.index([at[0]]), x.dims[0])
+        rows = _Line(cells, (box[1], box[3]), at[1], op.output_height, x.dims[2])
+        columns = _Line(cells, (box[0], box[2]), at[2], op.output_width, x.dims[3])
+
+        def sample(number: list[Index], values: list[Value]) -> list[Value]:
+            row, column = rows.tap(number[0]), columns.tap(number[1])
+            here = em.offset(area, values[0] * 64)
+            for n, (place, other, weight) in enumerate(_corner_places(row, column)):
+                distance = em.index(place * x.strides.outer[2] + other * x.strides.outer[3])
+                em.store(distance, em.offset(here, 16 * n))
+                em.store(weight, em.offset(here, 16 * n + 8))
+            # a sample outside is written over by the next one
+            return [values[0] + em.convert("zext", row[3] & column[3], "i64")]
+
+        inside = cells.fold([op.sampling_ratio] * 2, [em.constant(0, "i64")], sample)[0]
+        source, result = x.address([picture, 0, 0, 0]), goal.address([at[0], 0, at[1], at[2]])
+
+        def channel(c: list[Index]) -> None:
+            plane = em.offset(source, c[0] * x.strides.outer[1])
+            total = em.constant(0.0, "double")
+            with em.loop(0, inside, carry=[total]) as loop:
+                total = loop.carry[0]
+                for n in range(4):
+                    here = em.offset(area, loop.index * 64 + 16 * n)
+                    value = convert(em, x.read_at(em.offset(plane, em.load(here, "i64"))), "double")
+                    total = total + value * em.load(em.offset(here, 8), "double")
+                loop.next = [total]
+            mean = convert(em, loop.results[0] / float(count), goal.kind)
+            goal.write_at(em.offset(result, c[0] * goal.strides.outer[1]), mean)
+
+        cells.nest([x.dims[1]], channel)
+
+    cells.over([goal.dims[0], *goal.dims[2:]], body, 16 * x.dims[1])
+    return cells.finish("corners of the samples of a cell once, then all channels", samples=op.sampling_ratio)
 
 
 class _Line:
@@ -179,14 +267,19 @@ def _corners(
     """The four weighted corners of a sample: their sum, or the largest of them; 0 outside."""
     em = cells.em
     parts: list[Value] = []
-    for place, weight in ((row[0], 1.0 - row[2]), (row[1], row[2])):
-        for other, other_weight in ((column[0], 1.0 - column[2]), (column[1], column[2])):
-            value = convert(em, x.read([*plane, place, other]), "double")
-            parts.append(value * (weight * other_weight))
+    for place, other, weight in _corner_places(row, column):
+        parts.append(convert(em, x.read([*plane, place, other]), "double") * weight)
     total = parts[0]
     for part in parts[1:]:
         total = total + part if mean else em.m.max(total, part)
     return em.select(row[3] & column[3], total, total.match(0.0))
+
+
+def _corner_places(row: tuple[Value, ...], column: tuple[Value, ...]) -> Iterator[tuple[Value, Value, Value]]:
+    """Row, column and weight of the four corners of a sample."""
+    for place, weight in ((row[0], 1.0 - row[2]), (row[1], row[2])):
+        for other, other_weight in ((column[0], 1.0 - column[2]), (column[1], column[2])):
+            yield place, other, weight * other_weight
 
 
 @kernel("max_roi_pool")
