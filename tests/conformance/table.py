@@ -97,11 +97,11 @@ def failures(outcomes: Iterable[Outcome]) -> list[str]:
 def without_host(node: Sequence[Outcome]) -> str:
     """How many cases of the core types, and of their ops, run in machine code from end to end."""
     core = [o for o in node if o.target == "cpu" and is_core(load("node", o.case).model)]
-    native = [o for o in core if o.state == "pass" and not o.hosts]
+    native = [o for o in core if o.state == "pass" and not o.hosts and not o.given]
     settled = [o for o in core if o.state == "pass" and not o.settled]
     alone = [o for o in core if len(o.ops) == 1]
     ops = {o.ops[0] for o in alone}
-    short = {o.ops[0] for o in alone if o.state != "pass" or o.hosts}
+    short = {o.ops[0] for o in alone if o.state != "pass" or o.hosts or o.given}
     never = {o.ops[0] for o in alone if o.state != "pass" or o.settled}
     part = 100 * len(native) / max(len(core), 1)
     return (

@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 
 import tests.fuzz.operators_elementwise
 import tests.fuzz.operators_heavy
-import tests.fuzz.operators_shape  # noqa: F401  # all three register their operators
+import tests.fuzz.operators_microsoft
+import tests.fuzz.operators_ml
+import tests.fuzz.operators_rare
+import tests.fuzz.operators_sequences
+import tests.fuzz.operators_shape  # noqa: F401  # all register their operators
 from tests.fuzz.growing import Growing, NotValid
 from tests.fuzz.registry import OPERATORS
 
-OPSETS = (13, 15, 17, 18, 19, 21, 22, 23)
+OPSETS = (13, 15, 17, 18, 19, 21, 22, 23, 24, 26, 28)
+OLD = {"Upsample": 9, "Scatter": 10, "GradientOf": 12}
+"""Operators that newer opsets do not have, with the last one that does."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +45,11 @@ def grown(number: Callable[[int, int], int], allowed: Sequence[str] = ()) -> Mad
     names = sorted(allowed or OPERATORS)
     wanted = number(1, 8)
     for _ in range(60):
-        if len(g.nodes) == wanted:
+        if len(g.nodes) >= wanted:
             break
         op = g.one_of(names)
+        if op in OLD and not g.nodes:
+            g.opset = OLD[op]
         try:
             OPERATORS[op](g, op)
         except NotValid:

@@ -17,7 +17,7 @@ ELEMENTS = {
     "f32": TensorProto.FLOAT, "f64": TensorProto.DOUBLE, "f16": TensorProto.FLOAT16,
     "i8": TensorProto.INT8, "i16": TensorProto.INT16, "i32": TensorProto.INT32, "i64": TensorProto.INT64,
     "u8": TensorProto.UINT8, "u16": TensorProto.UINT16, "u32": TensorProto.UINT32, "u64": TensorProto.UINT64,
-    "bool": TensorProto.BOOL,
+    "bool": TensorProto.BOOL, "str": TensorProto.STRING,
 }  # fmt: skip
 NAMES = {number: name for name, number in ELEMENTS.items()}
 FLOATS = ("f32", "f64", "f16")
@@ -25,6 +25,9 @@ WIDE = ("f32", "f64")
 INTEGERS = ("i8", "i16", "i32", "i64", "u8", "u16", "u32", "u64")
 SIZES = (1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 33)
 MOST_ELEMENTS = 6000
+WORDS = ("a", "b", "Apple", "an apple", "", "x,y", "a b c")
+DOMAINS = {"ai.onnx.ml": 3, "com.microsoft": 1, "ai.onnx.preview": 1, "ai.onnx.preview.training": 1}
+"""Versions of the domains outside the default one; TreeEnsemble is of the fifth, which has no other trees."""
 SPECIAL = (np.nan, np.inf, -np.inf, -0.0, 0.0, 1e-40, -1e-40)
 
 
@@ -70,6 +73,8 @@ class Growing:
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     open_outputs: list[tuple[str, str]] = field(default_factory=list)
     """Values whose size is known only at run time, with their element: outputs, and nothing reads them."""
+    read_inside: set[str] = field(default_factory=set)
+    """Values that bodies take from outside."""
     made: int = 0
 
     # draws ------------------------------------------------------------------------------------------
@@ -118,7 +123,7 @@ class Growing:
         self.made += 1
         special = self.special and elem in FLOATS and prod(shape) > 0 and self.flag(30) and (low, high) == (-2.0, 2.0)
         array = contents(rng, elem, shape, low, high)
-        if (low, high) == (-2.0, 2.0) and elem not in (*FLOATS, "bool") and rng.integers(0, 8) == 0:
+        if (low, high) == (-2.0, 2.0) and elem not in (*FLOATS, "bool", "str") and rng.integers(0, 8) == 0:
             limits = np.iinfo(array.dtype)
             array = rng.choice(np.array([limits.min, limits.max, 0, 1], array.dtype), size=shape).astype(array.dtype)
             special = True
@@ -146,15 +151,19 @@ class Growing:
     # nodes ------------------------------------------------------------------------------------------
     def node(
         self, op: str, operands: Sequence[Val | str], *, results: int = 1, exact: bool | None = None, low: float = -2.0,
-        high: float = 2.0, domain: str = "", **attributes: Any,
+        high: float = 2.0, domain: str = "", types: Sequence[tuple[str, Shape | None]] = (), through: Sequence[Val] = (), **attributes: Any,
     ) -> list[Val]:  # fmt: skip
-        """Add a node; its result types are ONNX's own. `exact` None: as its operands for integers, else not."""
+        """Add a node; its result types are ONNX's own, or `types` where ONNX does not know the op.
+
+        `exact` None: as its operands for integers, else not. `through`: what it reads inside what is no tensor.
+        """
+        results = len(types) or results
         names = [o.name if isinstance(o, Val) else o for o in operands]
         outs = [f"v{self.made + i}" for i in range(results)]
         proto = helper.make_node(op, names, outs, name=f"{op.lower()}_{self.made}", domain=domain, **attributes)
-        found = self._inferred(proto)
+        found = dict(zip(outs, types, strict=True)) if types else self._inferred(proto)
         vals: list[Val] = []
-        given = [o for o in operands if isinstance(o, Val)]
+        given = [*through, *(o for o in operands if isinstance(o, Val))]
         for out in outs:
             elem, shape = found.get(out, ("", None))
             if not elem or (shape is not None and prod(shape) > 4 * MOST_ELEMENTS):
@@ -169,6 +178,19 @@ class Growing:
         self.nodes.append(proto)
         self.values += vals
         return vals
+
+    def link(self, op: str, operands: Sequence[Val | str], results: int = 1, **attributes: Any) -> tuple[str, ...]:
+        """A node whose results are no tensors: only the next nodes of the same rule read them, by name."""
+        names = [o.name if isinstance(o, Val) else o for o in operands]
+        outs = tuple(f"s{self.made + i}" for i in range(results))
+        self.made += results
+        self.nodes.append(helper.make_node(op, names, outs, name=f"{op.lower()}_{outs[0]}", **attributes))
+        return outs
+
+    def link_open(self, op: str, operands: Sequence[Val], elems: Sequence[str], **attributes: Any) -> None:
+        """A node whose results are outputs of sizes that only a run knows."""
+        outs = self.link(op, operands, len(elems), **attributes)
+        self.open_outputs += list(zip(outs, elems, strict=True))
 
     def _inferred(self, proto: onnx.NodeProto) -> dict[str, tuple[str, Shape | None]]:
         types = {v.name: (v.elem, v.shape) for v in self.values}
@@ -196,7 +218,7 @@ class Growing:
 
     def model(self) -> onnx.ModelProto:
         """The whole model: outputs are what nobody reads, and now and then something in between."""
-        read = {name for node in self.nodes for name in node.input}
+        read = {name for node in self.nodes for name in node.input} | self.read_inside
         made = {name for node in self.nodes for name in node.output}
         outputs = [v for v in self.values if v.name in made and (v.name not in read or self.flag(10))]
         infos = [helper.make_tensor_value_info(v.name, ELEMENTS[v.elem], v.shape) for v in outputs]
@@ -208,8 +230,14 @@ class Growing:
         ]  # fmt: skip
         self.inputs = {n: a for n, a in self.inputs.items() if n in read}
         constants = [numpy_helper.from_array(a, n) for n, a in self.constants.items() if n in read]
-        graph = helper.make_graph(self.nodes, "fuzz", inputs, infos, constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", self.opset)], ir_version=10)
+        told = {info.name for info in infos}
+        between = [helper.make_tensor_value_info(v.name, ELEMENTS[v.elem], v.shape) for v in self.values
+                   if v.name in made and v.name not in told]  # fmt: skip
+        graph = helper.make_graph(self.nodes, "fuzz", inputs, infos, constants, value_info=between)
+        domains = dict.fromkeys(n.domain for n in self.nodes if n.domain)
+        versions = DOMAINS | ({"ai.onnx.ml": 5} if any(n.op_type == "TreeEnsemble" for n in self.nodes) else {})
+        opsets = [helper.make_opsetid("", self.opset), *(helper.make_opsetid(d, versions[d]) for d in domains)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=10)
 
     def exact_outputs(self) -> set[str]:
         return {v.name for v in self.values if v.exact}
@@ -218,6 +246,8 @@ class Growing:
 def contents(rng: np.random.Generator, elem: str, shape: Shape, low: float, high: float) -> np.ndarray:
     """Numbers in [low, high]; integers -9 … 9 where no range is asked for."""
     dtype = helper.tensor_dtype_to_np_dtype(ELEMENTS[elem])
+    if elem == "str":
+        return rng.choice(np.array(WORDS, object), size=shape).astype(object).reshape(shape)
     if elem == "bool":
         return rng.integers(0, 2, size=shape).astype(bool)
     if elem in FLOATS:

@@ -195,7 +195,8 @@ def reduce(g: Growing, op: str) -> None:
     elems = ("f32", "f64", "i32", "i64") if op not in ("ReduceLogSumExp", "ReduceLogSum", "ReduceL2") else WIDE
     low, high = (0.2, 2.0) if op in ("ReduceProd", "ReduceLogSum") else (-2.0, 2.0)
     # which of NaN and a number is less ONNX does not say: NaN is, here
-    x = g.value(elems, lambda v: (tame(v) or (keeps and not v.is_float)) and v.count > 0 and (op != "ReduceProd" or v.count <= 30)
+    x = g.value(elems, lambda v: (tame(v) or (keeps and not v.is_float)) and v.count > 0
+                and (op != "ReduceProd" or v.count <= 30)
                 and v.low >= low, low=low, high=high)  # fmt: skip
     axes = sorted({g.number(0, len(x.shape) - 1) for _ in range(2)}) if x.shape else []
     at = {"keepdims": g.number(0, 1)}

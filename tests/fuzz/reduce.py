@@ -27,7 +27,7 @@ def reduced(made: Made, kind: str, target: str) -> Made:
     for length in range(1, count):
         for start in range(count - length + 1):
             part = _part(made, start, start + length, values, everything)
-            if judge(part, target).kind == kind:
+            if part is not None and judge(part, target).kind == kind:
                 return part
     return made
 
@@ -35,23 +35,31 @@ def reduced(made: Made, kind: str, target: str) -> Made:
 def _with_all_values(made: Made) -> Made:
     model = shape_inference.infer_shapes(made.model)
     there = {o.name for o in model.graph.output}
-    model.graph.output.extend(v for v in model.graph.value_info if v.name not in there)
+    tensors = [v for v in model.graph.value_info if v.type.HasField("tensor_type")]
+    model.graph.output.extend(v for v in tensors if v.name not in there)
     return replace(made, model=model)
 
 
-def _part(made: Made, start: int, end: int, values: dict[str, np.ndarray], everything: Made) -> Made:
+def _part(made: Made, start: int, end: int, values: dict[str, np.ndarray], everything: Made) -> Made | None:
+    """These nodes alone; None where they read what is no tensor, or bodies take something from outside."""
     graph = made.model.graph
     nodes = list(graph.node)[start:end]
     made_here = {name for node in nodes for name in node.output if name}
     reads = dict.fromkeys(name for node in nodes for name in node.input if name and name not in made_here)
     constants = {t.name: t for t in graph.initializer}
     inputs = {n: made.inputs.get(n, values.get(n)) for n in reads if n not in constants}
+    inside = any(a.type == onnx.AttributeProto.GRAPH for node in nodes for a in node.attribute)
+    if inside or any(not isinstance(a, np.ndarray) for a in inputs.values()):
+        return None
     infos = {v.name: v for v in (*everything.model.graph.output, *everything.model.graph.value_info)}
     given = [
         helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
         for n, a in inputs.items() if a is not None
     ]  # fmt: skip
-    part = helper.make_graph(nodes, "reduced", given, [infos[n] for n in made_here if n in infos],
+    wanted = [infos[n] for n in sorted(made_here) if n in infos and infos[n].type.HasField("tensor_type")]
+    if not wanted:
+        return None
+    part = helper.make_graph(nodes, "reduced", given, wanted,
                              [constants[n] for n in reads if n in constants])  # fmt: skip
     model = helper.make_model(part, opset_imports=list(made.model.opset_import), ir_version=made.model.ir_version)
     return replace(made, model=model, inputs={n: a for n, a in inputs.items() if a is not None})

@@ -12,6 +12,7 @@ from glowviz.compiler.importer import (
     quirks_attention,
     quirks_fused,
     quirks_gradient,
+    quirks_grid,
     quirks_ml,
     quirks_number,
     quirks_quantized,
@@ -43,6 +44,7 @@ assert quirks_number.recurrent is QUIRKS["LSTM"]
 assert quirks_training.TRAINING
 assert quirks_fused.MICROSOFT == quirks_quantized.MICROSOFT == quirks_attention.MICROSOFT
 assert quirks_gradient.SHARES
+assert quirks_grid.affine_grid is QUIRKS["AffineGrid"]
 assert quirks_sequence.optional is QUIRKS["Optional"]
 assert quirks_ml.ML == quirks_trees.ML
 

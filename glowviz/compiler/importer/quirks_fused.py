@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from glowviz.compiler.importer.quirks import op, quirk
 from glowviz.compiler.importer.quirks_quantized import MICROSOFT
 from glowviz.compiler.importer.site import NotTaken, Site
@@ -136,7 +138,10 @@ def embed_layer_normalization(site: Site) -> None:
     epsilon = float(site.number("epsilon", 1e-12))
     y = do("LayerNormalization", total, site.need(5), site.need(6), axis=-1, epsilon=epsilon)
     mask = site.operand(7)
-    ends = None if mask is None else do("ReduceSum", mask, axes=(1,), keepdims=False)
+    if mask is not None:
+        ends = do("ReduceSum", mask, axes=(1,), keepdims=False)
+    else:
+        ends = do.const(np.zeros(do.static(ids)[:1]), like=ids)
     do.finish(y, ends, total)
 
 

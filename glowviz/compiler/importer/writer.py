@@ -39,14 +39,13 @@ class Writer:
 
     def finish(self, *values: str | None) -> None:
         """The site's results are these values; None where nobody may read the result."""
-        for result, value in zip(self.site.results, values, strict=False):
+        made = dict(zip(self.site.results, values, strict=False))
+        for result in self.site.results:
+            if made.get(result) is None and result in self.site.read:
+                raise NotTaken(f"its result {result} is used")
+        for result, value in made.items():
             if value is not None:
                 self.site.sketch.define(op("Identity", value), (result,), self.site.origin, self.site.where)
-            elif result in self.site.read:
-                raise NotTaken(f"its result {result} is used")
-        for result in self.site.results[len(values) :]:
-            if result in self.site.read:
-                raise NotTaken(f"its result {result} is used")
 
     def type(self, value: str) -> Type:
         """A value's type, which must be known."""
