@@ -14,6 +14,7 @@ export function applyTheme() {
     const mode = isDark() ? "dark" : "light";
     document.documentElement.dataset.theme = mode;
     document.documentElement.style.setProperty("--scale", state().projector ? "1.5" : "1");
+    document.documentElement.toggleAttribute("data-projector", state().projector);
     // Mantine's own components follow the same switch.
     if (window.dash_clientside?.set_props && document.getElementById("page")) {
       window.dash_clientside.set_props("mantine", { forceColorScheme: mode });

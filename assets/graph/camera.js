@@ -26,7 +26,7 @@ export class Camera {
   // In full size when it fits or is far too big to read as a whole, else all of it; a long graph begins at its top.
   start() {
     const all = Math.min((this.width - 2 * EDGE) / this.size[0], (this.height - 2 * EDGE) / this.size[1]);
-    this.k = all >= this.unit || all < 0.75 * this.unit ? this.unit : all;
+    this.k = all >= this.unit || all < 0.7 * this.unit ? this.unit : all;
     this.x = this.origin[0] + this.size[0] / 2 - this.width / 2 / this.k;
     const spare = this.height / this.k - this.size[1];
     this.y = this.origin[1] - (spare > 0 ? spare / 2 : MARGIN / this.k);

@@ -18,6 +18,7 @@ export async function openLesson(name) {
 export function mountLesson() {
   const panel = el("aside.lesson", { role: "complementary", "aria-label": "Lesson", hidden: true });
   (document.getElementById("page") || document.body).append(panel);
+  makeRoom(panel);
   let lesson = null, chosen = -1, revealed = false, wanted = null;
   const inside = document.getElementById("glowviz-lesson"); // an exported lesson brings its steps
   const linked = new URLSearchParams(inside ? location.hash.slice(1) : location.search).has("lesson");
@@ -85,6 +86,21 @@ export function mountLesson() {
   bind("PageDown", { group: "Lesson", label: "Next step", run: () => go(1), when: () => !panel.hidden });
   bind("PageUp", { group: "Lesson", label: "Previous step", run: () => go(-1), when: () => !panel.hidden });
   load();
+}
+
+const LEAST = 200; // px of a picture; with an open dock and a long question the panel may cover more of it
+
+// The canvas ends above the panel, so that what a step points at is not behind it.
+function makeRoom(panel) {
+  const fit = () => {
+    const canvas = document.getElementById("region-canvas") || document.querySelector(".region.canvas");
+    if (!canvas) return;
+    const covered = panel.hidden ? 0 : canvas.getBoundingClientRect().bottom - panel.getBoundingClientRect().top + 4;
+    const room = Math.max(0, Math.min(covered, canvas.clientHeight - LEAST));
+    canvas.style.paddingBottom = room ? `${Math.round(room)}px` : "";
+  };
+  new ResizeObserver(fit).observe(panel);
+  subscribe(["dock", "dockHeight", "projector"], () => requestAnimationFrame(fit));
 }
 
 // The first state of that pass in which it did something.

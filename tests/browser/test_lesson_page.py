@@ -115,7 +115,7 @@ def test_the_wrong_pass_is_found_by_reading(teach: Teach) -> None:
 
 def test_the_projector_scales_everything_by_one_setting(teach: Teach) -> None:
     tab = teach("2_lowering_and_fusion")
-    sizes = """['.lesson .caption', '.number', '.pass', '.pane-tab', '.lesson kbd']
+    sizes = """['.lesson .caption', '.number', '.pass', '.dock .pane-tab', '.lesson kbd']
         .map(one => parseFloat(getComputedStyle(document.querySelector(one)).fontSize))"""
     before = tab.page.evaluate(sizes)
     tab.page.keyboard.press("J")
