@@ -25,7 +25,7 @@ from glowviz.compiler.types import Order, Type
 def pack_weights(program: Program, target: Target) -> Program:
     """weight %w  ->  weight %w.packed @panels, done while compiling; %w of a run  ->  pack %w.packed before its use"""
     packer = _Packer(program, target)
-    body = tuple(new for s in program.body for new in packer.statement(s))
+    body = packer.ended([new for s in program.body for new in packer.statement(s)])
     return program.evolve(buffers=_used(packer.buffers, body, program), body=body)
 
 
@@ -34,8 +34,32 @@ class _Packer:
         self.program, self.target = program, target
         self.buffers: dict[str, Buffer] = dict(program.buffers)
         self.made: dict[tuple[str, Order], str] = {}
+        self.tiles: set[str] = set()
+        self.valid: dict[Op, str] = {}
+        """What was made of a map that nobody has written since."""
+
+    def ended(self, body: list[Statement]) -> tuple[Statement, ...]:
+        """The body with a dealloc behind the last reader of all tiles."""
+        last: dict[str, int] = {}
+        for position, statement in enumerate(body):
+            if isinstance(statement, Instr):
+                last.update(dict.fromkeys(self.tiles.intersection(statement.touched), position))
+        ends: dict[int, list[Statement]] = {}
+        for name, position in last.items():
+            ends.setdefault(position, []).append(Dealloc(name))
+        return tuple(new for position, s in enumerate(body) for new in (s, *ends.get(position, ())))
 
     def statement(self, statement: Statement) -> Iterator[Statement]:
+        """The statement reading packed weights, and what was made of maps that it writes forgotten."""
+        yield from self._packed_statement(statement)
+        if isinstance(statement, Instr) and self.valid:
+            written = {self.program.root(name).name for name in (*statement.outs, *statement.scratch)}
+            self.valid = {
+                op: name for op, name in self.valid.items()
+                if not any(self.program.root(source).name in written for source in op.operands)
+            }  # fmt: skip
+
+    def _packed_statement(self, statement: Statement) -> Iterator[Statement]:
         """The statement reading packed weights; what only a run knows is packed right before and forgotten after."""
         if not isinstance(statement, Instr) or not is_heavy(statement):
             yield statement
@@ -84,24 +108,24 @@ class _Packer:
         reason = f"{instr.name} %{instr.value} streams %{made.weight} panel by panel; packed while compiling"
         log().change(Change("pack", made.weight, reason, added=(new,), continues={made.weight: new}))
         rename = {made.weight: new}
-        between: list[str] = []
         if made.first is not None:
             (source,) = made.first.operands
-            rename[source] = tiles = self._tiles(made.first, source, instr)
-            between.append(tiles)
-            yield Alloc(tiles)
-            yield Instr(made.first, (tiles,), instr.origin, instr.label, value=tiles, schedule=instr.schedule)
+            if made.first not in self.valid:
+                self.valid[made.first] = tiles = self._tiles(made.first, source, instr)
+                yield Alloc(tiles)
+                yield Instr(made.first, (tiles,), instr.origin, instr.label, value=tiles, schedule=instr.schedule)
+            rename[source] = self.valid[made.first]
         if isinstance(instr.op, Fused):
             yield instr.evolve(op=_with_center(instr.op, made.op, rename, self.buffers))
         else:
             yield instr.evolve(op=made.op.with_operands(rename))
-        yield from map(Dealloc, between)
 
     def _tiles(self, op: Op, source: str, instr: Instr) -> str:
-        """A buffer for what `op` makes of a map, for `instr` alone."""
+        """A buffer for what `op` makes of a map, for `instr` and all that read the same."""
         name = self._fresh(f"{instr.outs[0]}.tiles")
         (type_,) = op.infer_types(lambda value: self.buffers[value].type, lambda _: None)
         self.buffers[name] = Buffer(name, type_, "activation", origin=instr.origin)
+        self.tiles.add(name)
         reason = f"%{source} is transformed once for all panels of weights of {instr.name} %{instr.value}"
         log().change(Change("transform_apart", instr.value or instr.outs[0], reason, added=(name,)))
         return name

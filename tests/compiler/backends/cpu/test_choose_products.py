@@ -17,7 +17,7 @@ from glowviz.compiler.backends.cpu.tuned import fitting
 from glowviz.compiler.graph import Node, Output, Payload, Region
 from glowviz.compiler.interpreter.machine import run_program
 from glowviz.compiler.ops import Add, Fused, Gemm, MatMul, Op, Relu
-from glowviz.compiler.program import Buffer, Instr, Program, PublicOutput
+from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, Program, PublicOutput
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
 from glowviz.compiler.verify import verify_program
@@ -89,6 +89,38 @@ def test_the_reason_tells_products_cycles_and_errors() -> None:
     assert "products of blocks instead of" in str(schedule["why"])
     assert "times its rounding error" in str(schedule["why"])
     assert chosen(PROGRAMS["matmul"], strassen="off")["algorithm"] == "panels"
+
+
+def siblings(rewritten: bool) -> Program:
+    """%y = %x · %w; perhaps %x = relu(%x); %z = %x · %v."""
+    start = program(MatMul("x", "w"))
+    x, w, y = (start.buffers[name] for name in "xwy")
+    kind = "activation" if rewritten else "input"
+    buffers = {**start.buffers, "x": x.evolve(kind=kind), "v": w.evolve(name="v"), "z": y.evolve(name="z")}
+    body = [Instr(MatMul("x", "w"), ("y",), value="y"), Instr(MatMul("x", "v"), ("z",), value="z")]
+    if rewritten:
+        buffers["in"] = x.evolve(name="in")
+        body.insert(1, Instr(Relu("x"), ("x",), value="x"))
+        body.insert(0, Instr(Relu("in"), ("x",), value="x"))
+    outputs = (PublicOutput("y", "y"), PublicOutput("z", "z"))
+    statements = (Alloc("x"), *body, Dealloc("x")) if rewritten else tuple(body)
+    return Program("p", buffers, statements, outputs)
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+def test_products_of_the_same_rows_share_their_sums(rewritten: bool) -> None:
+    start = siblings(rewritten)
+    verify_program(start)
+    packed, _ = pack_weights.run(choose_schedules.run(start, TARGET)[0], TARGET)
+    verify_program(packed)
+    names = [i.name for i in packed.instructions]
+    assert names.count("strassen_sums") == 1 + rewritten
+    ends = [s.buffer for s in packed.body if isinstance(s, Dealloc)]
+    assert len([name for name in ends if name.endswith(".tiles")]) == 1 + rewritten
+    x = np.random.default_rng(2).normal(size=(1, 96, 512)).astype(np.float32)
+    for name in ("y", "z"):
+        found, wanted = (run_program(p, {"in" if rewritten else "x": x})[name] for p in (packed, start))
+        assert np.abs(found - wanted).max() <= 1e-5 * np.abs(wanted).max()
 
 
 PLAIN = {
