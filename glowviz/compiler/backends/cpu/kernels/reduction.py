@@ -101,10 +101,10 @@ def reduced_access(buffer: Buffer, axes: tuple[int, ...], keepdims: bool, rank: 
     return Access(buffer, tuple(Axis(0, ((a, 1),)) for a in kept))
 
 
-def _rows(draft: Draft, axes: tuple[int, ...], keepdims: bool) -> Rows:
+def _rows(draft: Draft, axes: tuple[int, ...], keepdims: bool, wide: int = 1) -> Rows:
     x = draft.buffers[1]
     goal = reduced_access(draft.result, axes, keepdims, x.type.rank)
-    return Rows(draft, x.type.dims, frozenset(axes), [(1, direct(x)), (0, goal)])
+    return Rows(draft, x.type.dims, frozenset(axes), [(1, direct(x)), (0, goal)], wide=wide)
 
 
 @kernel(*FOLDS)
@@ -126,7 +126,9 @@ def global_pool(instr: Instr, program: Program, target: Target) -> KernelCode:
 
 def _folded(draft: Draft, name: str, axes: tuple[int, ...], keepdims: bool) -> KernelCode:
     x, fold = draft.buffers[1], FOLDS[name]
-    rows, elem = _rows(draft, axes, keepdims), x.type.elem
+    # sums of neighbouring rows are kept in as many registers as there are for four of each
+    wide = draft.target.registers // 8 if x.type.dtype.itemsize <= 4 and draft.target.registers > 16 else 1
+    rows, elem = _rows(draft, axes, keepdims, wide), x.type.elem
     if elem == "bool" and name not in TRUTHS:
         raise Unsupported(f"{name} of {elem}")
     if name == "reduce_mean" and elem in INTEGERS and not rows.count:

@@ -48,6 +48,8 @@ class Rows:
     reduced_axes: frozenset[int]
     operands: Sequence[tuple[int, Access]]
     may_run_along: bool = True
+    wide: int = 1
+    """Vectors of neighbouring rows that are walked together, where there are as many."""
 
     def __post_init__(self) -> None:
         self.sizes = self.draft.sizes([p for p, _ in self.operands])
@@ -82,23 +84,28 @@ class Rows:
         if not lane_dims:
             return [self._piece(box, "single", None, None, body)]
         lanes, width = lane_dims[0], self.draft.em.lanes
+        width *= self.wide if lanes.extent >= self.wide * width else 1
         rest = tuple(d for d in box.dims if d is not lanes)
         found: list[Piece] = []
         for part in chopped(Box(box.bases, (*rest, lanes)), len(rest), width):
             whole = len(part.dims) > len(rest) + 1
-            mask = None if whole else self.draft.em.first_lanes(part.dims[-1].extent, width)
-            found.append(self._piece(Box(part.bases, part.dims[:-1]), "across", part.dims[-1], mask, body))
+            if whole:
+                found.append(self._piece(Box(part.bases, part.dims[:-1]), "across", part.dims[-1], None, body, width))
+            else:
+                width = -(-part.dims[-1].extent // self.draft.em.lanes) * self.draft.em.lanes
+                mask = self.draft.em.first_lanes(part.dims[-1].extent, width)
+                found.append(self._piece(Box(part.bases, part.dims[:-1]), "across", part.dims[-1], mask, body, width))
         return found
 
     def _piece(
-        self, box: Box, mode: Mode, lanes: Dim | None, mask: Value | None, body: Callable[[Row], None]
+        self, box: Box, mode: Mode, lanes: Dim | None, mask: Value | None, body: Callable[[Row], None], width: int = 0
     ) -> Piece:
         em = self.draft.em
 
         def emit(tile: Index) -> None:
             bases = zip(self.operands, box.bases, strict=True)
             here = [em.offset(self.draft.pointers[p], base) for (p, _), base in bases]
-            body(Row(self, tile_pointers(em, box.dims, here, tile), mode, lanes, mask))
+            body(Row(self, tile_pointers(em, box.dims, here, tile), mode, lanes, mask, width or em.lanes))
 
         return Piece(prod(d.extent for d in box.dims), emit)
 
@@ -121,11 +128,13 @@ class Row:
     mode: Mode
     lanes: Dim | None
     mask: Value | None
+    across: int
+    """Neighbouring rows that are walked together."""
 
     @property
     def width(self) -> int:
         """Lanes of an accumulator."""
-        return 1 if self.mode == "single" else self.rows.draft.em.lanes
+        return 1 if self.mode == "single" else self.across
 
     def one(self) -> Lanes:
         """What belongs to the row as a whole: its results."""

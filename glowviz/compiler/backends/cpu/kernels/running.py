@@ -15,6 +15,7 @@ from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
 
 LONGEST_RANGE = 4096
+WIDE = 4  # vectors of running sums that are walked together
 TRIANGLE_ROWS = 64
 
 
@@ -25,7 +26,7 @@ def cum_sum(instr: Instr, program: Program, target: Target) -> KernelCode:
     draft = Draft(instr, program, target, instr.ins[:1])
     op, em, x = instr.op, draft.em, draft.buffers[1]
     axis = int(constant_of(program, op.axis).reshape(())) % x.type.rank
-    rows = Rows(draft, x.type.dims, frozenset([axis]), [(1, direct(x)), (0, direct(draft.result))], False)
+    rows = Rows(draft, x.type.dims, frozenset([axis]), [(1, direct(x)), (0, direct(draft.result))], False, WIDE)
     if len(rows.reduced) != 1 or len(rows.reduced[0].dims) > 1:
         raise Unsupported("an axis that is tiled or empty")
     elem, count = x.type.elem, x.type.dims[axis]
