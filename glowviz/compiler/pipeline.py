@@ -118,7 +118,8 @@ def _placed(stages: tuple[Stage, ...], one: Pass) -> tuple[Stage, ...]:
 
 def pipeline_passes() -> tuple[str, ...]:
     """Names of all passes of the pipeline, each once, in the order they first run."""
-    stages = (*GRAPH_STAGES, *PROGRAM_STAGES)
+    precise = (stage for stages in PRECISIONS.values() for stage in stages)
+    stages = (*GRAPH_STAGES, *precise, *PROGRAM_STAGES)
     return tuple(dict.fromkeys(name for stage in stages for name in stage.passes))
 
 
