@@ -85,6 +85,19 @@ def _load(one: argparse.ArgumentParser) -> None:
                      help="where a function of --load runs (default: the last graph pass before lower)")
 
 
+def _given(one: argparse.ArgumentParser, otherwise: str) -> None:
+    one.add_argument("--inputs", action="append", default=[], metavar="in.npz|x=photo.png",
+                     help="arrays (.npz, .npy) or pictures, by input name; may be given several times; " + otherwise)
+    one.add_argument("--pixels", action="append", default=[], metavar="scale=0..1", type=pixels,
+                     help="how a picture becomes numbers: fit=crop|stretch|border, scale=0..1|-1..1|0..255|imagenet, "
+                          "colours=RGB|BGR, light=inverted")
+
+
+def _expected(one: argparse.ArgumentParser) -> None:
+    one.add_argument("--expected", action="append", default=[], metavar="out.npz",
+                     help="hold it against these arrays, by name of an output or (compile) of any value")
+
+
 def _serve(one: argparse.ArgumentParser) -> None:
     one.add_argument("model", nargs="?", help="an .onnx, .glow or .glowrec file; without it the gallery opens")
     one.add_argument("--host", default="127.0.0.1")
@@ -100,14 +113,13 @@ def _compile(one: argparse.ArgumentParser) -> None:
     one.add_argument("-o", "--output", required=True, metavar="RUN.glowrec", help="the recording to write")
     one.add_argument("--time", type=natural, default=0, metavar="RUNS",
                      help="also run it so often: times of every kernel, the error after every pass, values")
-    one.add_argument("--inputs", metavar="in.npz", help="run it on these arrays, by input name; default: seeded noise")
-    one.add_argument("--expected", metavar="out.npz",
-                     help="measure errors against these arrays, by name of an output or of any value")
+    _given(one, "default: seeded noise")
+    _expected(one)
 
 
 def _run(one: argparse.ArgumentParser) -> None:
     _model(one)
-    one.add_argument("--inputs", metavar="in.npz", help="arrays by input name; without it seeded noise")
+    _given(one, "without it seeded noise")
     one.add_argument("--outputs", metavar="out.npz", help="where the results go; without it their statistics are shown")
 
 
@@ -142,11 +154,13 @@ def _tune(one: argparse.ArgumentParser) -> None:
 
 def _validate(one: argparse.ArgumentParser) -> None:
     _model(one)
+    _given(one, "default: seeded noise")
     one.add_argument("--seed", type=int, default=0, help="of the noise that is fed in")
 
 
 def _bisect(one: argparse.ArgumentParser) -> None:
     _validate(one)
+    _expected(one)
     one.add_argument("--tolerance", type=float,
                      help="of max |value|, for all passes together (default: to each pass what it promises)")
     other = one.add_mutually_exclusive_group()
@@ -234,6 +248,14 @@ def mebibytes(text: str) -> int:
         return 0 if text == "grows" else int(float(text.removesuffix("MiB")) * 2**20)
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is no amount of memory: expected MiB, or grows") from error
+
+
+def pixels(text: str) -> tuple[str, str]:
+    """`scale=imagenet`: one choice of the recipe for pictures."""
+    key, equals, choice = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is no choice: expected such as scale=0..1")
+    return key, choice
 
 
 def natural(text: str) -> int:

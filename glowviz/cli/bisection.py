@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from glowviz.cli.checks import bound, promised
-from glowviz.cli.sources import clear, compile_options, source, writable
+from glowviz.cli.sources import clear, compile_options, source, trial_of, writable
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.problem import Problem
-from glowviz.compiler.validate import BadPass, BadRewrite
+from glowviz.compiler.trial_run import TrialRun
+from glowviz.compiler.validate import DEFAULT_TOLERANCE, BadPass, BadRewrite
 
 FEW, MANY, SMALL = 3, 20, 100_000
 """Inputs that are tried of a network, and of one that computes at most so many elements."""
@@ -30,14 +31,20 @@ def bisect(options: argparse.Namespace) -> int:
     chosen = compile_options(options)
     if options.peak is not None or options.slower is not None or options.pattern:
         return bisect_by(options, chosen, saved)
+    trial = trial_of(options)
+    if trial is not None and trial.expected and options.tolerance is None:
+        options.tolerance = DEFAULT_TOLERANCE
     steps = snapshots(source(options.model), **chosen)
     clear(options)
-    found = first_bad(steps, options)
+    found = first_bad(steps, options, trial)
     if found is None:
         limit = "" if options.tolerance is None else f"{options.tolerance:g} of its largest value"
         print(f"no pass changes a result by more than {limit}" if limit else "no pass breaks its promise")
         return 0
     bad, feeds = found
+    if bad.position == 0:
+        print(f"the model as imported differs from what was expected, before any pass: {bad.difference}")
+        return 1
     print(f"{bad.name} is the first pass whose result is wrong: {bad.difference}")
     names = _show_rewrite(bad, feeds, options, chosen["options"].get(bad.name, {}))
     if saved is not None:
@@ -78,14 +85,17 @@ def bisect_by(options: argparse.Namespace, chosen: dict[str, Any], saved: Path |
 
 
 def first_bad(
-    steps: list[tuple[str, Any]], options: argparse.Namespace
+    steps: list[tuple[str, Any]], options: argparse.Namespace, trial: TrialRun | None = None
 ) -> tuple[BadPass, Mapping[str, np.ndarray]] | None:
     """The first bad pass and the inputs that show it; several are tried, because a maximum may hide what is wrong.
 
-    Bad is what goes beyond --tolerance for all passes together, or (without it) beyond what each pass promises.
+    With a `trial`, its inputs alone; where it expects outputs, they are what the passes together are held against. Bad
+    is what goes beyond --tolerance for all passes together, or (without it) beyond what each pass promises.
     """
     from glowviz.compiler.validate import bisect_passes, first_broken, inputs_of
 
+    if trial is not None:
+        return _bad_on(steps, options, trial)
     first = next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0)
     for seed in range(options.seed, options.seed + (options.trials or _trials(bound(steps)))):
         feeds = inputs_of(bound(steps), seed)
@@ -96,6 +106,23 @@ def first_bad(
         if bad is not None:
             return bad, feeds
     return None
+
+
+def _bad_on(
+    steps: list[tuple[str, Any]], options: argparse.Namespace, trial: TrialRun
+) -> tuple[BadPass, Mapping[str, np.ndarray]] | None:
+    from glowviz.compiler.validate import bisect_passes, first_broken, outputs_of
+
+    model, states = bound(steps), steps[next((k for k, (name, _) in enumerate(steps) if name == "bind_shapes"), 0) :]
+    feeds, held = trial.feeds(model), trial.for_outputs(model)
+    if options.tolerance is None:
+        bad = first_broken(states, promised, feeds)
+        return None if bad is None else (bad, feeds)
+    made = outputs_of(model, feeds)
+    held.refuse_unknown({*made, *model.makers})
+    wanted = held.reference(made) if held.expected else None
+    bad = bisect_passes(states, feeds, options.tolerance, wanted=wanted)
+    return None if bad is None else (bad, feeds)
 
 
 def _trials(graph: Graph) -> int:

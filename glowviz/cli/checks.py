@@ -6,7 +6,7 @@ import argparse
 from itertools import pairwise
 from typing import Any
 
-from glowviz.cli.sources import clear, compile_options, source
+from glowviz.cli.sources import clear, compile_options, source, trial_of
 from glowviz.cli.tables import columns
 
 STAGE_TOLERANCE = 1e-6
@@ -19,10 +19,11 @@ def validate(options: argparse.Namespace) -> int:
     from glowviz.compiler.rewrite import PASSES
     from glowviz.compiler.validate import compare, inputs_of, keeps, refuse_chance
 
+    trial = trial_of(options)
     steps = snapshots(source(options.model), **compile_options(options))
     clear(options)
     refuse_chance(bound(steps))
-    feeds = inputs_of(bound(steps), options.seed)
+    feeds = inputs_of(bound(steps), options.seed) if trial is None else trial.feeds(bound(steps))
     rows: list[dict[str, Any]] = []
     broken = 0
     for (_, before), (name, after) in pairwise(steps):

@@ -15,7 +15,7 @@ import numpy as np
 
 from glowviz.cli.sources import (
     GALLERY,
-    arrays_in,
+    about,
     card_of,
     clear,
     compile_options,
@@ -27,6 +27,8 @@ from glowviz.cli.sources import (
     writable,
 )
 from glowviz.compiler.problem import Problem
+from glowviz.compiler.trial_run import Given, with_batch
+from glowviz.compiler.types import Type
 
 
 def serve(options: argparse.Namespace) -> int:
@@ -91,7 +93,7 @@ def run_model(options: argparse.Namespace) -> int:
     import glowviz
 
     output = writable(options.outputs, "--outputs") if options.outputs else None
-    given = arrays_in(options.inputs) if options.inputs else None
+    given = _given(options)
     executable = glowviz.compile(source(options.model), **compile_options(options))
     clear(options)
     results = executable.run(given if given is not None else _something_to_run_on(options))
@@ -102,6 +104,29 @@ def run_model(options: argparse.Namespace) -> int:
     for name, array in results.items():
         print(f"{name}\t{array.dtype}[{'x'.join(map(str, array.shape))}]\t{_statistics(array)}")
     return 0
+
+
+def _given(options: argparse.Namespace) -> Mapping[str, np.ndarray] | None:
+    """The arrays of --inputs; pictures become some here. None where nothing is given."""
+    from glowviz.compiler.pipeline import bound_graph
+
+    trial = trial_of(options)
+    if trial is None:
+        return None
+    graph = bound_graph(source(options.model), shapes_of(options))
+    with about("--inputs"):
+        named = trial.named(graph)
+        made = {name: _made(graph.inputs[name], one) for name, one in named.items()}
+    for name in made if trial.loose else ():
+        print(f"{name}: {trial.told(graph)[name]}", file=sys.stderr)
+    return made
+
+
+def _made(wanted: Type, given: Given) -> np.ndarray:
+    """A picture as the input wants it; an array as it is, of any shape, for the executable specializes."""
+    if isinstance(given, np.ndarray):
+        return with_batch(given, () if wanted.held else wanted.dims)
+    return given.array(wanted)
 
 
 def _something_to_run_on(options: argparse.Namespace) -> Mapping[str, np.ndarray]:

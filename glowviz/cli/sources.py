@@ -5,12 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
-
-import numpy as np
 
 from glowviz.compiler.problem import Problem
 
@@ -119,24 +118,37 @@ def parsed(text: str, path: str, kind: str = "graph") -> Any:
 
 
 def trial_of(options: argparse.Namespace) -> TrialRun | None:
-    """What the measured run is given and held against, from --inputs and --expected; None without either."""
-    from glowviz.compiler.trial_run import TrialRun
+    """What a run is given and held against, from --inputs, --pixels and --expected; None without any of them."""
+    from glowviz.compiler.pixels import Recipe
+    from glowviz.compiler.trial_run import trial_from
 
-    if not options.inputs and not options.expected:
+    expected = getattr(options, "expected", [])
+    if not options.inputs and not expected:
         return None
-    return TrialRun(arrays_in(options.inputs) if options.inputs else {},
-                    arrays_in(options.expected, "--expected") if options.expected else {})
+    with about("--pixels"):
+        recipe = Recipe.of(dict(options.pixels))
+    with about("--inputs"):
+        given = trial_from([_file(one) for one in options.inputs], recipe=recipe, seed=getattr(options, "seed", 0))
+    with about("--expected"):
+        hoped = trial_from((), [(Path(one).name, readable(one, "--expected")) for one in expected])
+    return replace(given, expected=hoped.expected, loose=given.loose | hoped.loose)
 
 
-def arrays_in(path: str, option: str = "--inputs") -> Mapping[str, np.ndarray]:
-    """The arrays of an .npz file by name; nothing in it is ever executed."""
-    file = readable(path, option)
+def _file(text: str) -> tuple[str, str, Path]:
+    """`x=photo.png` or a file alone: the input it is for ("" = told by the names in it), its name, its path."""
+    wanted, equals, path = text.partition("=")
+    if not equals or Path(text).exists():
+        wanted, path = "", text
+    return wanted, Path(path).name, readable(path, "--inputs")
+
+
+@contextmanager
+def about(option: str) -> Iterator[None]:
+    """A Problem of a file names the option it was given with."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (ValueError, EOFError, AttributeError, BadZipFile):
-        raise Problem(f"{path} is not an .npz file", option, "arrays by name",
-                      "Write it with numpy.savez(file, name=array)") from None
+        yield
+    except Problem as problem:
+        raise Problem(problem.what, option, problem.expected, problem.do) from None
 
 
 def readable(path: str, option: str) -> Path:

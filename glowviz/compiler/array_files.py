@@ -51,7 +51,7 @@ def headers(path: Path, name: str = "") -> tuple[Header, ...]:
             with zipfile.ZipFile(path) as archive:
                 return tuple(_headers_of(archive, name))
         with path.open("rb") as file:
-            return (_header(file, Path(name).stem),)
+            return (_header(file, Path(name).stem, name),)
 
 
 def arrays_of(path: Path, name: str = "") -> Mapping[str, np.ndarray]:
@@ -79,15 +79,15 @@ def _headers_of(archive: zipfile.ZipFile, name: str) -> Iterator[Header]:
                       "Write it with numpy.savez(file, name=tensor.numpy())" if torch else SAVE)
     for member in members:
         with archive.open(member) as file:
-            yield _header(file, member.removesuffix(".npy"))
+            yield _header(file, member.removesuffix(".npy"), name)
 
 
-def _header(file: IO[bytes], name: str) -> Header:
+def _header(file: IO[bytes], name: str, where: str) -> Header:
     version = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
     shape, _, dtype = read(file)
     if dtype.hasobject:
-        raise Problem(f"The array {told(name)} holds Python objects", name, "numbers",
+        raise Problem(f"The array {told(name)} of {told(where)} holds Python objects", where, "numbers",
                       "Convert it with numpy.asarray(…, numpy.float32)")
     return Header(name, dtype, tuple(shape))
 

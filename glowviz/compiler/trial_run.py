@@ -162,7 +162,7 @@ def trial_from(
 
 
 def _contents(name: str, path: Path, recipe: Recipe) -> dict[str, Given]:
-    if is_array_file(path):
+    if is_array_file(path) or name.lower().endswith((".npz", ".npy")):
         return dict(arrays_of(path, name))
     return {Path(name).stem: Picture(path, name, recipe)}
 
