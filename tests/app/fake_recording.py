@@ -215,8 +215,13 @@ class FakeReader:
                   "title": [f"res{i}" for i in range(count)], "value": [f"r{i}" for i in range(count)],
                   "ms": [0.2 + i % 5 for i in range(count)], "spread": [0.01] * count, "samples": [30] * count,
                   "gflop": [0.23] * count, "peak": [0.91] * count, "host": [0] * count, "bytes": [512] * count,
-                  "spills": [0] * count, "types": ["f32"] * count}
-        return {"rows": column, "unit": "ms", "total": {"ms": 38.9, "spread": 0.3, "samples": 30}, "sum_ms": 37.2}
+                  "spills": [0] * count, "types": ["f32"] * count, "gflops": [60.0 + i % 50 for i in range(count)],
+                  "gbytes": [4.0 + i % 9 for i in range(count)], "family": [i % 7 for i in range(count)],
+                  "algorithm": ["direct"] * count, "why": ["the fewest cycles"] * count}
+        column |= {key: [None] * count for key in ("peer_ms", "peer_spread", "peer_ratio")} | {"peer_told": [""] * count}
+        return {"rows": column, "unit": "ms", "total": {"ms": 38.9, "spread": 0.3, "samples": 30}, "sum_ms": 37.2,
+                "roofs": {"gflops": 117.0, "gbytes": {"L2": 78.0, "memory": 16.0}}, "peer": None,
+                "alone": {"alone": True, "others": 0.0, "told": "", "at": 0.0}}
 
     def kernel(self, name: str) -> Payload:
         return {"name": name, "title": name, "schedule": [["tile", "12×2"]], "why": "fits 28 registers", "users": [],
