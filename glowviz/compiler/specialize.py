@@ -102,6 +102,9 @@ class Specialized:
     def peak_gflops(self) -> float | None:
         return self._first.peak_gflops()
 
+    def peak_gbytes(self, threads: int = 1) -> dict[str, float]:
+        return self._first.peak_gbytes(threads)
+
     def account(self) -> MemoryAccount:
         return self._first.account()
 
