@@ -36,7 +36,7 @@ Finish = Callable[[Index, Index, list[list[Value]]], None]
 
 @dataclass(frozen=True)
 class Columns:
-    """A panel is rows x width neighbouring columns; `row` and `step` are the bytes between them in memory.
+    """A panel is rows x width neighbouring columns, `most` at most; `row` and `step` are the bytes between them.
 
     `lines` and `pieces` count columns in all.
     """
@@ -46,17 +46,18 @@ class Columns:
     row: int
     step: int
     unsigned: bool
+    most: int = PANEL
 
     @property
     def width(self) -> int:
         """Neighbours along a line in one panel."""
-        cut = Cut(self.pieces, PANEL)
+        cut = Cut(self.pieces, self.most)
         return cut.short + bool(cut.long_tiles)
 
     @property
     def rows(self) -> int:
         """Lines in one panel: several only where each is whole."""
-        return max(1, min(self.lines, PANEL // self.width)) if self.width == self.pieces else 1
+        return max(1, min(self.lines, self.most // self.width)) if self.width == self.pieces else 1
 
     @property
     def count(self) -> int:

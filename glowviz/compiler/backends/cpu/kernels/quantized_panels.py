@@ -9,7 +9,7 @@ from typing import Any
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.byte_planes import Planes
-from glowviz.compiler.backends.cpu.kernels.byte_products import FLIP, LANES, ROW, ByteProduct, Columns, Task
+from glowviz.compiler.backends.cpu.kernels.byte_products import FLIP, LANES, PANEL, ROW, ByteProduct, Columns, Task
 from glowviz.compiler.backends.cpu.kernels.cells import Cells, Tensor
 from glowviz.compiler.backends.cpu.kernels.draft import supported
 from glowviz.compiler.backends.cpu.kernels.requantize import Requantizer
@@ -25,6 +25,8 @@ from glowviz.compiler.target import Target
 LEAST_FEATURES = 4
 """Features of a group from which interleaving its columns pays."""
 WIDEST_STEP = 4
+WIDER = {1: 4, 2: 2, 3: 2}
+"""Of few rows the sums of more columns fit the registers, and b is read in longer stretches."""
 FACTOR, ADDEND, ZERO, SUM = 0, 8, 12, 16  # where they lie in what is kept of a row
 
 
@@ -223,7 +225,7 @@ def mat_mul(instr: Instr, program: Program, target: Target) -> KernelCode:
         raise Unsupported("a row or column of one dim")
     (rows, depth), (_, width) = a.dims[-2:], b.dims[-2:]
     lead = goal.dims[:-2]
-    columns = Columns(1, width, 0, 1, b.elem == "u8")
+    columns = Columns(1, width, 0, 1, b.elem == "u8", PANEL * WIDER.get(rows, 1))
     product = ByteProduct(cells, rows, depth, depth, columns, a.elem == "u8", False)
     ends = _Ends(
         cells, product, Zero.of(cells, op.a_zero, product.row_shift), Zero.of(cells, op.b_zero, product.column_shift),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from contextlib import suppress
 from functools import partial
 from itertools import product
 
 import numpy as np
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Access, Axis, Unsupported, boxes, direct, strides_of
+from glowviz.compiler.backends.cpu.kernels.cells import Cells
 from glowviz.compiler.backends.cpu.kernels.draft import (
     Draft,
     constant_of,
@@ -19,6 +21,7 @@ from glowviz.compiler.backends.cpu.kernels.draft import (
 )
 from glowviz.compiler.backends.cpu.kernels.elements import fetch, put
 from glowviz.compiler.backends.cpu.kernels.nest import Lanes, box_pieces
+from glowviz.compiler.backends.cpu.kernels.resize_lines import nearest_lines
 from glowviz.compiler.backends.cpu.registry import KernelCode, kernel
 from glowviz.compiler.backends.cpu.values import Value
 from glowviz.compiler.program import Buffer, Instr, Program
@@ -47,6 +50,11 @@ def resize(instr: Instr, program: Program, target: Target) -> KernelCode:
     weighted = any(t.weights is not None for t in found.values())
     if weighted and not x.type.is_float:
         raise Unsupported("weights on integers")
+    if not weighted and x.type.order is None:
+        with suppress(Unsupported):
+            cells = Cells(instr, program, target, instr.ins[:1])
+            nearest_lines(cells, cells.tensor(op.x), {axis: t.places[:, 0] for axis, t in found.items()})
+            return cells.finish("nearest: a load and a shuffle for each vector of a line", axes=axes)
     strides = strides_of(x)
     if any(strides.tile[a] != 1 for a in axes):
         raise Unsupported("a resampled axis that is tiled")
