@@ -151,7 +151,8 @@ class Growing:
     # nodes ------------------------------------------------------------------------------------------
     def node(
         self, op: str, operands: Sequence[Val | str], *, results: int = 1, exact: bool | None = None, low: float = -2.0,
-        high: float = 2.0, domain: str = "", types: Sequence[tuple[str, Shape | None]] = (), through: Sequence[Val] = (), **attributes: Any,
+        high: float = 2.0, domain: str = "", types: Sequence[tuple[str, Shape | None]] = (),
+        through: Sequence[Val] = (), **attributes: Any,
     ) -> list[Val]:  # fmt: skip
         """Add a node; its result types are ONNX's own, or `types` where ONNX does not know the op.
 

@@ -121,8 +121,8 @@ def branches(g: Growing, op: str) -> None:
              for n, kind in enumerate(("Neg", "Abs"))]  # fmt: skip
     high = max(abs(x.low), abs(x.high))
     g.read_inside.add(x.name)
-    g.node(op, [condition], exact=True, types=[("f32", x.shape)], through=[x], low=-high, high=high, then_branch=sides[0],
-           else_branch=sides[1])  # fmt: skip
+    g.node(op, [condition], exact=True, types=[("f32", x.shape)], through=[x], low=-high, high=high,
+           then_branch=sides[0], else_branch=sides[1])  # fmt: skip
 
 
 @operator("Loop")

@@ -91,8 +91,13 @@ class BatchNormalization(Normalization):
         """x · (scale / sqrt(var + epsilon)) + (bias - mean · that)."""
         root = b.one(Sqrt(b.one(Add(self.var, b.const(self.epsilon, like=self.var, name="epsilon")))))
         factor = b.one(Div(self.scale, root))
-        shift = b.one(Sub(self.bias, b.one(Mul(self.mean, factor))))
         rank = b.type(self.x).rank
+        contents = [b.known(value) for value in (self.scale, self.bias, self.mean, self.var)]
+        if any(content is not None and not np.isfinite(content).all() for content in contents):
+            # an infinite factor in the shift too would be infinity less infinity
+            moved = b.one(Sub(self.x, column(b, self.mean, rank)))
+            return b.one(Add(b.one(Mul(moved, column(b, factor, rank))), column(b, self.bias, rank)))
+        shift = b.one(Sub(self.bias, b.one(Mul(self.mean, factor))))
         return b.one(Add(b.one(Mul(self.x, column(b, factor, rank))), column(b, shift, rank)))
 
     def samples(self, rng: np.random.Generator) -> Iterator[Case]:
