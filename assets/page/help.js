@@ -6,6 +6,7 @@ import { table } from "../core/keys.js";
 const SHOWN = { ArrowDown: "↓", ArrowUp: "↑", ArrowLeft: "←", ArrowRight: "→", Escape: "Esc" };
 
 export function help(body) {
+  body.tabIndex = 0; // so that arrow keys scroll it
   const groups = new Map();
   for (const binding of table()) {
     if (!groups.has(binding.group)) groups.set(binding.group, []);
