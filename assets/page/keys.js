@@ -5,6 +5,7 @@ import { bind } from "../core/keys.js";
 import { stepPass } from "../core/session.js";
 import { redo, state, undo, update } from "../core/state.js";
 import { toggleTheme } from "../core/theme.js";
+import { follow, followed, stepRewrite } from "../panes/rewrites.js";
 import { openCharts } from "./charts.js";
 import { closeOverlay, openOverlay } from "./overlays.js";
 
@@ -15,6 +16,10 @@ export function pageKeys() {
   add(["p"], "Passes", "Previous pass that changed something", () => stepPass(-1));
   add(["N"], "Passes", "Next pass, quiet ones too", () => stepPass(1, true));
   add(["P"], "Passes", "Previous pass, quiet ones too", () => stepPass(-1, true));
+  add(["w"], "Passes", "Next rewrite (of the rule or value chosen in Changes)", () => stepRewrite(1));
+  add(["W"], "Passes", "Previous rewrite", () => stepRewrite(-1));
+  add(["x"], "Passes", "Next rewrite that touches the selection", () => touching(1), () => open() && state().selected !== null);
+  add(["X"], "Passes", "Previous rewrite that touches the selection", () => touching(-1), () => open() && state().selected !== null);
   add(["["], "Page", "Show or hide the ledger", () => update({ hideLeft: !state().hideLeft }));
   add(["]"], "Page", "Show or hide the inspector", () => update({ hideRight: !state().hideRight }));
   add(["d"], "Page", "Open or close the dock", () => update({ dock: state().dock ? null : "text" }));
@@ -28,6 +33,13 @@ export function pageKeys() {
   add(["u", "Ctrl+z"], "Page", "Take back the last change of view", () => undo());
   add(["U", "Ctrl+y"], "Page", "Do it again", redo);
   bind("Escape", { group: "Page", label: "Close, or let go of the selection", run: escape });
+}
+
+// From one rewrite of the selected value to the next, over all passes.
+function touching(direction) {
+  const { selected } = state();
+  if (followed() === selected) stepRewrite(direction);
+  else follow("touching", selected, direction);
 }
 
 // Esc takes away one level: overlay, then selection, then the comparison.

@@ -4,6 +4,7 @@ import { address } from "../core/api.js";
 import { el, icon, replace } from "../core/dom.js";
 import { watch } from "../core/pane.js";
 import { update } from "../core/state.js";
+import { follow, stepper } from "./rewrites.js";
 
 const FIRST = 12;
 
@@ -17,7 +18,7 @@ export function drawChanges(element) {
 }
 
 function card(payload) {
-  return el("div.card-stack", {},
+  return el("div.card-stack", {}, stepper(),
     el("section", {}, el("h3", {}, payload.header)),
     payload.groups.map((one) => group(one, false)),
     payload.kept.length ? el("section", {}, el("h4", {}, `${payload.kept.reduce((sum, one) => sum + one.count, 0).toLocaleString("en-US")} not done`)) : null,
@@ -36,6 +37,7 @@ function group(one, kept) {
     el("summary", {}, el("span.title", {}, one.title), el("span.count", {}, `×${one.count.toLocaleString("en-US")}`)),
     one.before.length || one.after.length ? pattern(one) : null,
     one.reason ? el("p.reason", {}, one.reason) : null,
+    kept || !one.rule ? null : el("button.go", { type: "button", title: `Next rewrite by ${one.rule}, in this pass or a later one`, onclick: () => follow("rule", one.rule) }, `next by ${one.rule}`),
     list);
 }
 

@@ -37,7 +37,7 @@ def steps_until(
 
     model, chosen = source(main, files, options, load), choices(options)
     backend = backend_named(chosen["target"], chosen["threads"])
-    given = with_shapes(None, chosen["shapes"])
+    given = with_shapes(chosen["options"], chosen["shapes"])
     ledger = Ledger(backend.target, None, frozenset(chosen["disable"]), given, step, snapshots=kept)
     with suppress(_Enough):
         graph = import_graph(model, chosen["shapes"], ledger)
@@ -102,7 +102,8 @@ def _rewrite(
     if name not in PASSES:
         return {"note": f"{name} is no pass of rewrites, so there is no single one to name."}
     target = backend_named(options["target"], options["threads"]).target
-    guilty = bisect_rewrites(before, PASSES[name], feeds, tolerance, target)
+    settings = (options.get("passes") or {}).get(name, {})
+    guilty = bisect_rewrites(before, PASSES[name], feeds, tolerance, target, settings)
     if guilty is None:
         return {"note": f"{name} alone keeps every result: it takes the passes before it to go wrong."}
     change = guilty.change

@@ -33,7 +33,7 @@ def register(api: Blueprint, services: Services) -> None:
 
     @api.get("/r/<identifier>/order")
     def order(identifier: str) -> Response:
-        return answer({"yaml": workshop.order(checked(identifier))})
+        return answer(workshop.order(checked(identifier)))
 
     @api.post("/r/<identifier>/bisect")
     def bisect(identifier: str) -> Response:

@@ -96,7 +96,7 @@ class _Room:
 
 
 def _basics(reader: RecordingReader) -> Iterator[tuple[str, Payload]]:
-    for name in ("overview", "passes", "problems", "kernels", "hunt"):
+    for name in ("overview", "passes", "problems", "kernels", "hunt", "rewrites"):
         yield name, getattr(reader, name)()
     yield "names", reader.names()
 

@@ -5,10 +5,11 @@ from typing import Any
 import yaml
 
 from glowviz.app.problem import Problem
-from glowviz.compiler.pipeline import GRAPH_STAGES, arranged
-from glowviz.compiler.rewrite import PassProblem
+from glowviz.compiler.pipeline import GRAPH_STAGES, arranged, pipeline_passes
+from glowviz.compiler.rewrite import PASSES, PassProblem
 
 Order = dict[str, list[str]]
+PLAIN = (bool, int, float, str)
 
 
 def order_of(options: dict[str, Any]) -> Order:
@@ -40,6 +41,37 @@ def read_order(text: str) -> Order:
     except PassProblem as problem:
         raise Problem(f"{problem}.", "Order of passes", remedy="Change the order.") from problem
     return named
+
+
+def settable(options: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the options of all passes that have any: {pass, options [{name, kind, default, value}]}."""
+    given = options.get("passes") or {}
+    rows = []
+    for name in dict.fromkeys((*pipeline_passes(), *PASSES)):
+        own = [{"name": one.name, "kind": one.kind.__name__, "default": one.default,
+                "value": given.get(name, {}).get(one.name, one.default)}
+               for one in PASSES[name].options.values() if one.kind in PLAIN]
+        if own and name != "bind_shapes":
+            rows.append({"pass": name, "options": own})
+    return rows
+
+
+def pass_options(given: object) -> dict[str, dict[str, Any]]:
+    """Return options of passes as a job takes them, without those that are as ever; Problem for what no pass has."""
+    if not isinstance(given, dict) or not all(isinstance(own, dict) for own in given.values()):
+        raise Problem("The options are no options of passes.", "Options of passes", "{pass: {option: value}}")
+    found: dict[str, dict[str, Any]] = {}
+    for name, own in given.items():
+        if name not in PASSES:
+            raise Problem(f"There is no pass {name!r}.", "Options of passes", ", ".join(sorted(PASSES)))
+        try:
+            PASSES[name].check(own)
+        except PassProblem as problem:
+            raise Problem(f"{problem}.", "Options of passes", remedy="Change the option.") from problem
+        for key, value in own.items():
+            if value != PASSES[name].options[key].default:
+                found.setdefault(name, {})[key] = value
+    return found
 
 
 def moved(order: Order, name: str, position: int) -> Order:

@@ -64,6 +64,10 @@ class Reader(Protocol):
         """Return the life card of a value or block."""
         ...
 
+    def rewrites(self) -> Payload:
+        """Return every firing of a rule, in order."""
+        ...
+
     def changes(self, snapshot: int) -> Payload:
         """Return what the pass that made this snapshot changed, and what it declined to change."""
         ...

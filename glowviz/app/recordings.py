@@ -155,6 +155,9 @@ class RecordingReader:
     def changes(self, snapshot: int) -> Payload:
         return changes.changes(self.recording, snapshot)
 
+    def rewrites(self) -> Payload:
+        return changes.rewrites(self.recording)
+
     def why(self, snapshot: int, name: str) -> Payload:
         return why.why(self.recording, snapshot, self._value(snapshot, name), self._graph)
 

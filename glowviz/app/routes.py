@@ -75,7 +75,7 @@ def _recording_routes(api: Blueprint, services: Services) -> None:
 
         api.add_url_rule(f"/r/<identifier>/{path}/<int:snapshot>", path, view)
 
-    for name in ("overview", "passes", "kernels", "problems", "hunt"):
+    for name in ("overview", "passes", "kernels", "problems", "hunt", "rewrites"):
         plain(name, lambda found, name=name: getattr(found, name)())
     plain("kernel", lambda found: found.kernel(asked_name()))
     plain("search", lambda found: found.search(request.args.get("q", "")[:200]))

@@ -32,8 +32,8 @@ class Workshop(Protocol):
         """Run passes on the text of a graph; returns {text, reasons, scene}."""
         ...
 
-    def order(self, identifier: str) -> str:
-        """Return the order of graph passes of a recording as YAML."""
+    def order(self, identifier: str) -> Payload:
+        """Return the order of graph passes of a recording as YAML, and what options its passes have."""
         ...
 
     def cutout(self, identifier: str, snapshot: int, name: str) -> Path:

@@ -11,7 +11,7 @@ from typing import Any
 import glowviz
 from glowviz.app import saving, trials
 from glowviz.app.lessons import Lesson, lesson
-from glowviz.app.order import moved, order_of, order_option, order_text, read_order
+from glowviz.app.order import moved, order_of, order_option, order_text, pass_options, read_order, settable
 from glowviz.app.pictures import pictures
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
@@ -148,6 +148,8 @@ class JobWorkshop:
         bound = ", ".join("×".join(map(str, dims)) for dims in options["shapes"].values())
         off = f"without {', '.join(options['disable'])}" if options["disable"] else ""
         off += " in another order" if options.get("order") else ""
+        off += "".join(f" {name} {key}={value}" for name, own in (options.get("passes") or {}).items()
+                       for key, value in own.items())
         notes = {"title": title, "weights": weights, "job": str(job.id), "source": json.dumps(source),
                  "bound": " · ".join(filter(None, (bound, off))), "on": trials.trial_words(options.get("trial"))}
         self.store.note(identifier, notes)
@@ -164,9 +166,10 @@ class JobWorkshop:
                           "The recording", "the model's file", "Open the model itself.")
         return {key: source[key] for key in ("main", "files", "options")} | {"load": self.load}
 
-    def order(self, identifier: str) -> str:
-        """Return the order of graph passes of recording `identifier` as YAML."""
-        return order_text(order_of(self._source(identifier)["options"]))
+    def order(self, identifier: str) -> Payload:
+        """Return the order of graph passes of recording `identifier` as YAML, and the options that passes have."""
+        options = self._source(identifier)["options"]
+        return {"yaml": order_text(order_of(options)), "options": settable(options)}
 
     def cutout(self, identifier: str, snapshot: int, name: str) -> Path:
         """Return an ONNX file of the graph around `name` at `snapshot`, with its weights."""
@@ -364,6 +367,8 @@ def _options(request: Payload) -> Payload:
         options["disable"] = sorted({str(name) for name in request["disable"]})
     if request.get("order"):
         options["order"] = order_option(read_order(str(request["order"])))
+    if "options" in request:
+        options["passes"] = pass_options(request["options"])
     if "threads" in request:
         options["threads"] = max(1, min(256, int(request["threads"])))
     for key in ("precision", "target"):

@@ -98,6 +98,6 @@ def test_a_what_if_run_moves_the_pass(tmp_path: Path) -> None:
         time.sleep(0.05)
     steps = glowviz.open_recording(workshop.store.recording_path(made["recording"])).passes()
     assert [step["name"] for step in steps[place + 1 : place + 3]] == ["fold_batchnorm", "sink_transposes"]
-    assert "fold_batchnorm, eliminate_noop" not in workshop.order(first)
-    assert read_order(workshop.order(made["recording"])) != read_order(workshop.order(first))
+    assert "fold_batchnorm, eliminate_noop" not in workshop.order(first)["yaml"]
+    assert read_order(workshop.order(made["recording"])["yaml"]) != read_order(workshop.order(first)["yaml"])
     workshop.close()

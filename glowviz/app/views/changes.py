@@ -7,6 +7,7 @@ from glowviz.app.wording import counted
 from glowviz.compiler.recording.reader import Recording
 
 MOST = 100
+MOST_REWRITES = 20_000
 
 
 def changes(recording: Recording, snapshot: int) -> Payload:
@@ -34,6 +35,19 @@ def _add(group: Payload, name: str, text: str) -> None:
         group["items"].append({"name": name, "text": text or name})
     else:
         group["more"] += 1
+
+
+def rewrites(recording: Recording) -> Payload:
+    """Return docs/payloads.md `rewrites`: every firing of a rule, in the order of the passes, to be stepped through."""
+    rows = recording.query("SELECT MAX(snapshot) AS last, COUNT(*) AS count FROM changes")
+    columns: dict[str, list[Any]] = {key: [] for key in ("snapshot", "rule", "name", "reason", "touches")}
+    for change in recording.changes(0, rows[0]["last"] or 0)[:MOST_REWRITES]:
+        touches = dict.fromkeys((change["anchor"], *change["changed"], *change["added"], *change["removed"]))
+        there = (*change["changed"], *change["added"], change["anchor"], *change["removed"])
+        values = (change["snapshot"], change["rule"], next(iter(there), ""), change["reason"], list(touches))
+        for key, value in zip(columns, values, strict=True):
+            columns[key].append(value)
+    return {"rows": columns, "total": rows[0]["count"]}
 
 
 class _Ops:

@@ -8,7 +8,7 @@ from typing import Any
 
 from glowviz.app.reader import Payload
 from glowviz.app.rule_words import rule_text
-from glowviz.app.wording import byte_text, counted, digits, signed, time_text
+from glowviz.app.wording import byte_text, counted, digits, flop_text, signed, time_text
 from glowviz.compiler.recording.reader import Recording
 
 Row = dict[str, Any]
@@ -22,8 +22,8 @@ def ledger(recording: Recording, cards: Sequence[Payload] = ()) -> Payload:
     `cards` are the problems of views.problems: the failed row carries the first one, and what was not reached follows.
     """
     steps = recording.passes()
-    rows = [_row(step, before, sentence) for step, before, sentence
-            in zip(steps, [None, *steps], _sentences(recording, steps), strict=False)]
+    rows = [_row(step, before, sentence, error) for step, before, sentence, error
+            in zip(steps, [None, *steps], _sentences(recording, steps), _errors_before(steps), strict=False)]
     stages = [step["stage"] for step in steps]
     if cards:
         _add_failure(rows, stages, cards[0])
@@ -72,7 +72,15 @@ def _groups(stages: list[str]) -> list[list[Any]]:
     return groups
 
 
-def _row(step: Row, before: Row | None, sentence: str) -> Row:
+def _errors_before(steps: list[Row]) -> list[float | None]:
+    """Return for each step the last error that was measured before it."""
+    found: list[float | None] = [None]
+    for step in steps:
+        found.append(found[-1] if step["error"] is None else step["error"])
+    return found
+
+
+def _row(step: Row, before: Row | None, sentence: str, error: float | None = None) -> Row:
     state = _state(step)
     nodes = _difference(step, before, "nodes")
     ran = state == "ok" and step["fired"] and step["name"] not in ("irgen", "plan_memory")
@@ -82,7 +90,7 @@ def _row(step: Row, before: Row | None, sentence: str) -> Row:
         "name": "Imported" if step["snapshot"] == 0 else step["name"],
         "fired": fired,
         "delta": signed(nodes, f"{abs(nodes):,}") if nodes else "",
-        "facts": _facts(step, before, state),
+        "facts": _facts(step, before, state, error),
         "sentence": sentence,
         "changes": step["fired"] if step["snapshot"] else 0,
         "kept": step["kept"],
@@ -110,26 +118,37 @@ def _difference(step: Row, before: Row | None, key: str) -> int:
     return step[key] - before[key]
 
 
-def _facts(step: Row, before: Row | None, state: str) -> list[str]:
+def _facts(step: Row, before: Row | None, state: str, error: float | None = None) -> list[str]:
     if state == "off":
         return ["switched off"]
     facts = []
     noun = "instruction" if step["level"] == "program" else "node"
-    nodes, moved = _difference(step, before, "nodes"), _difference(step, before, "moved")
+    nodes, moved, work = (_difference(step, before, key) for key in ("nodes", "moved", "flops"))
     if before is None:
         facts.append(counted(step["nodes"], noun))
     elif nodes:
         facts.append(signed(nodes, counted(abs(nodes), noun)))
+    if work:
+        facts.append(signed(work, flop_text(abs(work))))
     if moved:
         facts.append(signed(moved, byte_text(abs(moved))) + " moved")
     if before and _difference(step, before, "peak"):
         facts.append(f"peak ≈ {byte_text(before['peak'])} → {byte_text(step['peak'])}")
     if step["error"] is not None:
-        facts.append(f"error ≤ {digits(step['error'], 1)}")
+        facts.append(f"error ≤ {digits(step['error'], 1)}{_error_change(step['error'], error)}")
     elif state == "ok" and step["promise"]:
         facts.append(_promised(step["promise"]))
     facts.append(time_text(step["seconds"]))
+    if state == "ok" and step["tried"]:
+        facts.append(f"tried {step['tried']:,}")
     return facts
+
+
+def _error_change(now: float, before: float | None) -> str:
+    """Return by how much the error grew or shrank; "" where it is about the same, or none was known."""
+    if before is None or digits(now, 1) == digits(before, 1):
+        return ""
+    return f" ({signed(now - before, digits(abs(now - before), 1))})"
 
 
 @dataclass(frozen=True)
