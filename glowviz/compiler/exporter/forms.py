@@ -40,6 +40,7 @@ from glowviz.compiler.ops import (
 from glowviz.compiler.ops.arrange import ChannelShuffle
 from glowviz.compiler.ops.base import Op
 from glowviz.compiler.ops.bodies import Controlled
+from glowviz.compiler.ops.branches import Unfit
 from glowviz.compiler.ops.reduce import Reduction
 from glowviz.compiler.ops.wide import plain_of
 from glowviz.compiler.types import ELEMENTS, Type
@@ -228,10 +229,25 @@ def _wide(sheet: Sheet, node: Node) -> None:
     sheet.node(op.name, [*first, *rest], [sheet.value(node.name)], _attributes(op))
 
 
+def _unfit(sheet: Sheet, node: Node) -> None:
+    """What loads, and refuses where a run takes it: row 1 of one row. Chance keeps runtimes from computing it early."""
+    if any(type_.elem not in ELEMENTS for type_ in node.types):
+        raise ExportProblem(f"%{node.name} stands for a branch that does not fit", _where(node), "numbers", "Keep it")
+    drawn, turned, place = (sheet.fresh(f"{node.name}.{part}") for part in ("drawn", "turned", "place"))
+    sheet.node("RandomUniform", [], [drawn], {"low": 1.25, "high": 1.75, "shape": [1]})
+    sheet.node("Cast", [drawn], [turned], {"to": element("i64")})
+    sheet.node("Squeeze", [turned], [place])
+    for result, type_ in zip(node.results, node.types, strict=True):
+        dims = [dim if isinstance(dim, int) else 1 for dim in type_.shape or ()]
+        row = sheet.constant(np.zeros((1, *dims), type_.dtype), f"{result}.row")
+        sheet.node("Gather", [row, place], [sheet.value(result)]).doc_string = node.op.reason
+
+
 FORMS: dict[type, Callable[[Sheet, Node], None]] = {
     Clip: _clip, Reduction: _reduce, Squeeze: _squeeze, Unsqueeze: _squeeze, Split: _split, Cast: _cast,
     ConstantOfShape: _constant_of_shape, Dropout: _dropout, Swish: _swish, Mod: _mod, DFT: _dft, AlongAxes: _along_axes,
     ChannelShuffle: _channel_shuffle, WideConv: _wide, WideGemm: _wide, WideMatMul: _wide,
+    Unfit: _unfit,
 }
 
 

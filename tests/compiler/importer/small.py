@@ -53,9 +53,11 @@ def read(proto: ModelProto, **options: Any) -> Graph:
     return read_model(proto.SerializeToString(), **options)
 
 
-def by_runtime(proto: ModelProto, given: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def by_runtime(proto: ModelProto, given: Mapping[str, np.ndarray], optimized: bool = True) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(proto.SerializeToString(), options, providers=["CPUExecutionProvider"])
     return session.run(None, dict(given))
 
