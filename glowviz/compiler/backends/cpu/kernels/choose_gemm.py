@@ -11,9 +11,12 @@ from glowviz.compiler.target import Target
 
 L2_BYTES = 24.0  # a cycle, streaming
 L3_BYTES = 32.0  # a cycle, prefetched while FMAs run
+DRAM_BYTES = 7.0  # a cycle, of weights that no cache holds
+COLD = 0.9  # of the time of that stream that the first tile of rows does not hide: it alone waits, others find it near
 ROWS_AGAIN = 0.25  # of a byte of A that comes again for the next panel: rows are few long streams, easily foreseen
 COPY_ROWS = 4  # tiles of rows that pay for gathering a panel first
-PREFETCHERS = 3  # tiles of rows among which asking for a panel is shared, at least
+PREFETCHERS = 8  # rows that use a line of weights, at least: beside fewer of them asking costs more than it brings
+FEW_TILES = 3  # tiles of rows that do not come back to a panel often enough to keep it near
 FAR_ROW = 2048  # bytes between rows of B from which every row costs a new page or cache set
 
 
@@ -38,10 +41,14 @@ def _costs(spec: GemmSpec, target: Target) -> list[tuple[float, int, GemmSchedul
 
 
 def asks_ahead(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> bool:
-    """Whether the next panel of weights is worth asking for: it comes from far, and both panels fit L2."""
+    """Whether the next panel of weights is worth asking for: it comes from far and there is time to ask.
+
+    Where many tiles of rows come back to a panel, both panels must stay in L2.
+    """
     panel = FLOAT * spec.k * schedule.vectors * target.vector_width
     far = spec.b is None and schedule.outer == "panels" and FLOAT * spec.k * spec.n > target.l2 // 4
-    return far and panel <= target.l2 // 3 and Cut(spec.m, schedule.rows).tiles > PREFETCHERS
+    few = Cut(spec.m, schedule.rows).tiles <= FEW_TILES
+    return far and spec.m >= PREFETCHERS and (few or panel <= target.l2 // 3)
 
 
 def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
@@ -61,9 +68,18 @@ def cost(spec: GemmSpec, schedule: GemmSchedule, target: Target) -> float:
         if schedule.copy:
             total += 2.0 * spec.k * vectors * panel_count
     total *= spec.batch
+    total += COLD * max(
+        0.0, _cold(spec, target) - total / (1 if schedule.prefetch else Cut(spec.m, schedule.rows).tiles)
+    )
     tasks = spec.batch * sum(panels.values()) * (1 if schedule.copy else Cut(spec.m, schedule.rows).tiles)
     total += _traffic(spec, schedule, target)
     return total * (1 + BODY * len(sizes) * len(panels) + sharing(tasks))
+
+
+def _cold(spec: GemmSpec, target: Target) -> float:
+    """Cycles of the stream of weights from memory, where they are more than what stays near."""
+    size = FLOAT * spec.k * spec.n
+    return size / DRAM_BYTES if spec.b is None and size > target.l2 else 0.0
 
 
 def _step(spec: GemmSpec, rows: int, vectors: int, target: Target) -> float:
