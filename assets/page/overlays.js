@@ -17,7 +17,7 @@ const KINDS = {
   shapes: { title: "Free dimensions", draw: shapesForm },
   settings: { title: "Compile again", draw: settings },
   given: { title: "Run with your input", draw: given, broad: true },
-  bisect: { title: "First pass that changes a result", draw: bisect },
+  bisect: { title: "Bisect: which pass, and which rewrite in it", draw: bisect },
   editor: { title: "Try passes on a graph", draw: editor, full: true },
 };
 
