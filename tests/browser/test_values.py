@@ -187,7 +187,7 @@ def test_files_dropped_on_an_open_model_are_inputs(opened: Tab, tmp_path: Path) 
       window.dispatchEvent(new DragEvent('drop', { dataTransfer: files, cancelable: true }));
     }""")
     opened.page.locator(".given-files").first.get_by_text("notes.npy").wait_for()
-    opened.page.get_by_text("no picture that can be read").wait_for()
+    opened.page.get_by_text("notes.npy is not an .npz or .npy file").wait_for()
     opened.faults[:] = [fault for fault in opened.faults if "400" not in fault]
 
 
