@@ -98,7 +98,7 @@ function facts({ rows, roofs, peer }) {
 }
 
 function notes(peer) {
-  return peer ? peer.notes.map((note) => el("p.muted", {}, icon("warning", 12), ` ${note}`)) : null;
+  return peer ? [el("p.muted", {}, `${peer.engine} ${peer.version}: ${peer.told}.`), peer.notes.map((note) => el("p.muted", {}, icon("warning", 12), ` ${note}`))] : null;
 }
 
 function columns(payload) {

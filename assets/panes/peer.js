@@ -20,7 +20,7 @@ export function peerLine({ peer, total, alone }) {
 function told(peer, total) {
   const whole = peer.total;
   const ratio = whole && total ? ` · ${(whole.ms / total.ms).toFixed(2)} × ours` : "";
-  return el("span", { title: [peer.told, ...peer.notes].join("\n") },
+  return el("span", { title: [peer.told, ...peer.notes].join("\n") }, peer.told.includes("not alone") ? [icon("warning", 12), " "] : null,
     `${peer.engine} ${peer.version} `, whole ? `${spreadTime(whole.ms, whole.spread)} (n=${whole.samples})${ratio}` : "",
     el("span.muted", {}, ` sum of its nodes ${milliseconds(peer.sum_ms)}`), peer.source === "given" ? el("span.chip", {}, "from a file") : null,
     peer.notes.length ? el("span.muted", {}, " ", icon("warning", 12), ` ${peer.notes.length === 1 ? "1 note" : `${peer.notes.length} notes`}`) : null);

@@ -85,6 +85,7 @@ class Chart {
     context.clip();
     this.roofs(context, colours);
     this.dots(context, colours);
+    this.labels.forEach((label) => label());
     context.restore();
   }
 
@@ -116,13 +117,13 @@ class Chart {
     context.strokeStyle = colours.ink;
     context.fillStyle = colours.ink;
     context.lineWidth = 1.5;
+    this.labels = [];
     const right = 10 ** this.x[1], left = 10 ** this.x[0];
     const rates = Object.entries(gbytes);
     if (peak) {
       const from = rates.length ? peak / Math.max(...rates.map(([, rate]) => rate)) : left;
       line(context, this.px(Math.max(left, from)), this.py(peak), this.px(right), this.py(peak));
-      context.textAlign = "right";
-      context.fillText(`${digits(peak)} GFLOP/s`, LEFT + this.width, this.py(peak) - 5);
+      this.labels.push(() => { context.textAlign = "left"; haloed(context, colours, `${digits(peak)} GFLOP/s`, Math.max(LEFT + 4, this.px(from)), this.py(peak) - 6); });
     }
     const taken = [];
     for (const [name, rate] of rates) {
@@ -130,23 +131,28 @@ class Chart {
       context.setLineDash(name === "memory" ? [] : [5, 3]);
       line(context, this.px(left), this.py(left * rate), this.px(knee), this.py(knee * rate));
       context.setLineDash([]);
-      this.slope(context, `${name} ${digits(rate)} GB/s`, rate, knee, taken);
+      this.slope(context, colours, `${name} ${digits(rate)} GB/s`, rate, knee, taken);
     }
   }
 
-  // A name along its slope; one that would lie on another's is left to the tip and the caption.
-  slope(context, text, rate, knee, taken) {
+  // A name along its slope, where no other lies; what finds no room is in the caption.
+  slope(context, colours, text, rate, knee, taken) {
     const angle = -Math.atan2(this.py(1) - this.py(10), this.px(10) - this.px(1));
-    const at = knee / 10 ** ((64 / this.width) * (this.x[1] - this.x[0]));
-    const x = this.px(at), y = this.py(at * rate);
-    if (x < LEFT + 30 || taken.some((other) => Math.abs(other - y) < 14)) return;
-    taken.push(y);
-    context.save();
-    context.translate(x, y);
-    context.rotate(angle);
-    context.textAlign = "center";
-    context.fillText(text, 0, -5);
-    context.restore();
+    for (const away of [64, 110, 160]) {
+      const at = knee / 10 ** ((away / this.width) * (this.x[1] - this.x[0]));
+      const x = this.px(at), y = this.py(at * rate);
+      if (x < LEFT + 44 || taken.some(([left, top]) => Math.abs(left - x) < 90 && Math.abs(top - y) < 26)) continue;
+      taken.push([x, y]);
+      this.labels.push(() => {
+        context.save();
+        context.translate(x, y);
+        context.rotate(angle);
+        context.textAlign = "center";
+        haloed(context, colours, text, 0, rate === Math.min(...Object.values(this.payload.roofs.gbytes)) ? 13 : -5);
+        context.restore();
+      });
+      return;
+    }
   }
 
   dots(context, colours) {
@@ -215,6 +221,15 @@ class Chart {
     event.preventDefault();
     event.stopPropagation();
   }
+}
+
+// Letters stay legible on lines and dots.
+function haloed(context, colours, text, x, y) {
+  context.strokeStyle = colours.panel;
+  context.lineWidth = 3;
+  context.strokeText(text, x, y);
+  context.fillStyle = colours.ink;
+  context.fillText(text, x, y);
 }
 
 function line(context, x1, y1, x2, y2) {
