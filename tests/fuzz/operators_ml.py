@@ -93,6 +93,21 @@ def classifier(g: Growing, op: str) -> None:
     assert scores.shape[1] == classes
 
 
+@operator(f"{ML}::SVMClassifier")
+def votes(g: Growing, op: str) -> None:
+    x, classes = rows(g), g.number(2, 4)
+    pairs = classes * (classes - 1) // 2
+    label, scores = ml(
+        g, op, [x], ("i64", x.shape[:1]), ("f32", (x.shape[0], max(pairs, 2))), low=-999, high=999,
+        coefficients=numbers(g, 2 * classes * (classes - 1)), support_vectors=numbers(g, 6 * classes),
+        vectors_per_class=[2] * classes, rho=[n + 0.0625 for n in numbers(g, pairs)],
+        classlabels_ints=list(range(classes)), kernel_type=g.one_of(("LINEAR", "RBF", "POLY", "SIGMOID")),
+        kernel_params=[0.3, 0.1, 2.0],
+    )  # fmt: skip
+    g.values.remove(label)  # the score of a pair may be next to 0
+    assert scores.elem == "f32"
+
+
 TREES: dict[str, Any] = {
     "nodes_treeids": [0, 0, 0, 1, 1, 1, 1, 1], "nodes_nodeids": [0, 1, 2, 0, 1, 2, 3, 4],
     "nodes_featureids": [0, 0, 0, 1, 2, 0, 0, 0],

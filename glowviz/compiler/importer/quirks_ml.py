@@ -248,3 +248,76 @@ def kernel(site: Site, x: str, vectors: np.ndarray) -> str:
     if kind == "SIGMOID":
         return site.add(op("Tanh", moved), "bent")
     return site.add(op("Pow", moved, site.const(degree, "degree", dtype)), "power")
+
+
+@quirk(f"{ML}::SVMClassifier")
+def svm_classifier(site: Site) -> None:
+    """The class that most pairs of classes vote for, and the score of each pair; two classes have a score each.
+
+    As onnxruntime has it: the scores of two classes are each other's negative, the second positive for the first, or
+    probabilities where the file has parameters for them.
+    """
+    classes = table(site, "classlabels")
+    if classes is None:
+        raise site.problem("SVMClassifier names no classes", "classlabels_ints or classlabels_strings")
+    transform, many = str(site.attrs.get("post_transform", "NONE")), len(classes) > 2
+    calibrated = bool(site.given.get("prob_a", ()))
+    if not many and (len(classes) < 2 or transform not in ("NONE", "LOGISTIC") or (calibrated and transform != "NONE")):
+        raise NotTaken("one class, or two with a post_transform that is not known here")
+    if many and calibrated:
+        raise NotTaken("it makes probabilities of more than two classes")
+    if not len(site.given.get("vectors_per_class", ())):
+        raise NotTaken("it has no support vectors")
+    scores = pair_scores(site, len(classes))
+    best = site.add(op("ArgMax", votes(site, scores, len(classes)), axis=-1, keepdims=False), "best")
+    label = op("Gather", site.const(classes, "classes", classes.dtype), best, axis=0)
+    site.sketch.define(label, site.results[:1], site.origin, site.where)
+    if len(site.results) > 1:
+        found = after(site, scores, transform) if many else of_two(site, scores, transform, calibrated)
+        site.sketch.define(found, site.results[1:2], site.origin, site.where)
+
+
+def pair_scores(site: Site, classes: int) -> str:
+    """[rows, pairs]: for classes i < j, vectors of both weighted by each other's coefficients, and rho."""
+    x = as_floats(site, site.need(0))
+    dtype = site.type(x).dtype
+    counts = [int(n) for n in site.given["vectors_per_class"]]
+    starts = np.cumsum([0, *counts])
+    given = np.array(site.given["coefficients"], dtype).reshape(classes - 1, starts[-1])
+    pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
+    weights = np.zeros((starts[-1], len(pairs)), dtype)
+    for number, (i, j) in enumerate(pairs):
+        for own, other in ((i, j - 1), (j, i)):
+            part = slice(starts[own], starts[own + 1])
+            weights[part, number] = given[other, part]
+    vectors = np.array(site.given["support_vectors"], dtype).reshape(starts[-1], -1)
+    near = kernel(site, x, vectors)
+    product = site.add(op("MatMul", near, site.const(weights, "coefficients", dtype)), "product")
+    return site.add(op("Add", product, site.const(site.given["rho"], "rho", dtype)), "scores")
+
+
+def votes(site: Site, scores: str, classes: int) -> str:
+    """How many pairs each class wins: the first of a pair where the score is above 0."""
+    dtype = site.type(scores).dtype
+    pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
+    first, second = (np.array([[p[side] == c for c in range(classes)] for p in pairs], dtype) for side in (0, 1))
+    won = site.add(op("Greater", scores, site.const(0, "zero", dtype)), "won")
+    number = site.add(op("Cast", won, to=site.type(scores).elem), "wins")
+    # a pair that the first does not win goes to the second
+    gained = site.add(op("MatMul", number, site.const(first - second, "sides", dtype)), "gained")
+    return site.add(op("Add", gained, site.const(second.sum(0), "seconds", dtype)), "votes")
+
+
+def of_two(site: Site, scores: str, transform: str, calibrated: bool) -> Op:
+    """Both classes' scores of the only pair."""
+    dtype = site.type(scores).dtype
+    one = site.const(1, "one", dtype)
+    if calibrated:
+        slope, shift = (site.const(site.given[f"prob_{n}"][0], f"prob_{n}", dtype) for n in "ab")
+        bent = site.add(op("Add", site.add(op("Mul", scores, slope), "sloped"), shift), "bent")
+        first = site.add(op("Sigmoid", site.add(op("Neg", bent), "turned")), "likely")
+        return op("Concat", (first, site.add(op("Sub", one, first), "rest")), axis=-1)
+    if transform == "LOGISTIC":
+        scores = site.add(op("Sigmoid", scores), "likely")
+        return op("Concat", (site.add(op("Sub", one, scores), "rest"), scores), axis=-1)
+    return op("Concat", (site.add(op("Neg", scores), "turned"), scores), axis=-1)
