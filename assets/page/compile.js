@@ -45,7 +45,7 @@ function started(request, answer) {
   if (answer.dims) { openOverlay("shapes", { request, dims: answer.dims }); return null; }
   const again = request.recording !== undefined && request.recording !== answer.recording;
   if (again) returnTo(state().at);
-  update({ recording: answer.recording, at: 0, ...(again ? { against: request.recording, tab: request.trial ? "values" : "compare" } : { against: null, camera: null, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) });
+  update({ recording: answer.recording, at: 0, ...(again ? { against: request.recording, tab: request.trial ? "values" : "compare" } : { against: null, union: false, camera: null, selected: null, opened: [], tab: "overview", colour: "Family", colourChosen: false }) });
   if (answer.job && following !== answer.job) follow(answer.job);
   return answer;
 }
