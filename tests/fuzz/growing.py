@@ -50,6 +50,8 @@ class Val:
     low: float = -2.0
     high: float = 2.0
     special: bool = False
+    alone: bool = False
+    """No other node reads it: right implementations differ by more than rounding."""
 
     @property
     def is_float(self) -> bool:
@@ -102,7 +104,7 @@ class Growing:
 
         def good(v: Val) -> bool:
             return (
-                v.elem in elems and (shape is None or v.shape == shape) and (not exact or v.exact)
+                not v.alone and v.elem in elems and (shape is None or v.shape == shape) and (not exact or v.exact)
                 and (rank is None or len(v.shape) == rank) and len(v.shape) >= least
                 and v.low >= low - 10 and v.high <= high + 10 and fits(v)
             )  # fmt: skip

@@ -256,4 +256,4 @@ def steps(g: Growing, results: list[Val]) -> None:
     """Nobody reads these: a real number halfway between two steps may become either."""
     for result in results:
         g.values.remove(result)
-        g.values.append(Val(result.name, result.elem, result.shape, False))
+        g.values.append(Val(result.name, result.elem, result.shape, False, alone=True))
