@@ -38,13 +38,15 @@ def graph_of(graph: Graph, sheet: Sheet) -> GraphProto:
     graph = written_out(graph)
     _refuse_quantized(graph)
     sheet.graph = graph
+    shared = {name: there for name, c in graph.constants.items() if (there := sheet.around(c)) is not None}
+    sheet.rename.update(shared)
     for name in (*graph.inputs, *graph.constants, *graph.states):
         sheet.claim(name)
     _public_names(graph, sheet)
     for name, state in graph.states.items():
         if name not in graph.updates:
             sheet.constant(state.initial.array, name, sheet.value(name))
-    for constant in graph.constants.values():
+    for constant in (c for name, c in graph.constants.items() if name not in shared):
         sheet.constant(constant.array, constant.name, sheet.value(constant.name))
     for node in graph:
         before = len(sheet.nodes)

@@ -9,7 +9,7 @@ import numpy as np
 from onnx import AttributeProto, NodeProto, TensorProto, TypeProto, defs, helper, numpy_helper
 
 from glowviz.compiler.exporter.problem import ExportProblem
-from glowviz.compiler.graph import Graph
+from glowviz.compiler.graph import Constant, Graph
 from glowviz.compiler.types import ELEMENTS, OptionalType, SequenceType, Type
 
 OPSET = 21
@@ -20,12 +20,14 @@ class Sheet:
     """Nodes and initializers being written. `outside` maps inputs of a region to the names they have around it."""
 
     def __init__(self, outer: Sheet | None = None, outside: Mapping[str, str] | None = None) -> None:
+        self.outer = outer
         self.graph = Graph()
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self.outside = dict(outside or {})
         self.rename: dict[str, str] = dict(self.outside)
-        self.taken: set[str] = set() if outer is None else outer.taken
+        self.taken: set[str] = set() if outer is None else set(outer.taken)  # two bodies may use the same name
+        self.written: set[str] = set() if outer is None else outer.written
         self.node_names: dict[str, int] = {} if outer is None else outer.node_names
         self.domains: dict[str, int] = {} if outer is None else outer.domains
 
@@ -40,14 +42,29 @@ class Sheet:
     def claim(self, name: str) -> None:
         """Give a value its name."""
         if name not in self.rename:
-            self.rename[name] = self.fresh(name)
+            self.rename[name] = self._unlike(name, self.taken)
 
     def fresh(self, wish: str) -> str:
+        """A name that stands nowhere in the file, not even in a body."""
+        return self._unlike(wish, self.written)
+
+    def _unlike(self, wish: str, others: set[str]) -> str:
         name, number = wish, 2
-        while name in self.taken or not name:
+        while name in others or name in self.taken or not name:
             name, number = f"{wish}.{number}", number + 1
         self.taken.add(name)
+        self.written.add(name)
         return name
+
+    def around(self, constant: Constant) -> str | None:
+        """The name that the same constant has in a graph around this one, where it is there."""
+        outer = self.outer
+        while outer is not None:
+            there = outer.graph.constants.get(constant.name)
+            if there is not None and there.payload.digest == constant.payload.digest and there.type == constant.type:
+                return outer.value(constant.name)
+            outer = outer.outer
+        return None
 
     def free(self, public: str, graph: Graph) -> bool:
         """Nothing else in the graph has this name."""

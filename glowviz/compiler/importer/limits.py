@@ -72,8 +72,8 @@ def plain_domain(domain: str) -> str:
 
 
 def subgraphs(node: NodeProto) -> Iterator[GraphProto]:
-    """The bodies that a node carries as attributes."""
-    for attribute in node.attribute:
+    """The bodies that a node carries as attributes, a then_branch first wherever the file has it."""
+    for attribute in sorted(node.attribute, key=lambda one: one.name != "then_branch"):
         if attribute.type == AttributeProto.GRAPH or attribute.HasField("g"):
             yield attribute.g
         yield from attribute.graphs

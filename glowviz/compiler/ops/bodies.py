@@ -56,7 +56,8 @@ class Controlled(Op, abstract=True):
             names = list(region.inputs)
             moved = {names[self.counted + k]: constants[xs[k]] for k in gone}
             inputs = {n: t for n, t in region.inputs.items() if n not in moved}
-            inside = {n: replace(c, name=n) for n, c in moved.items()}
+            read = {o for node in region for o in node.op.operands} | {o.value for o in region.outputs}
+            inside = {n: replace(c, name=n) for n, c in moved.items() if n in read}  # the other branch may read more
             bodies[name] = region.evolve(inputs=inputs, constants={**region.constants, **inside})
         return self.evolve(xs=tuple(x for k, x in enumerate(xs) if k not in gone), **bodies)
 
