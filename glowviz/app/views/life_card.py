@@ -24,6 +24,7 @@ from glowviz.app.wording import (
 )
 from glowviz.compiler.recording.life import Event
 from glowviz.compiler.recording.reader import NodeVersion, Recording
+from glowviz.compiler.recording.rows import split
 from glowviz.compiler.recording.schema import ALIVE
 
 MS = {"ns": 1e-6, "us": 1e-3, "ms": 1.0, "s": 1e3}
@@ -221,13 +222,10 @@ def _other(recording: Recording, name: str) -> Payload:
         if rows[-1]["died"] < ALIVE:
             lines.append({"text": f"Gone in state {rows[-1]['died']}.", "snapshot": rows[-1]["died"]})
         return card | {"op": "constant", "type": rows[0]["type"], "paragraphs": lines,
-                       "touched": sorted({row["born"] for row in rows if row["born"]})}
-    buffers = recording.query("SELECT * FROM buffers WHERE name = ? ORDER BY born DESC LIMIT 1", name)
+                       "touched": sorted({row["born"] for row in rows if row["born"]})} | _readers(recording, name)
+    buffers = recording.query("SELECT * FROM buffers WHERE name = ? ORDER BY born", name)
     if buffers:
-        row = buffers[0]
-        text = f"A buffer of the program ({row['kind']}), {byte_text(row['bytes'])}."
-        lines = [{"text": text, "snapshot": row["born"]}]
-        return card | {"op": row["kind"], "type": row["type"], "paragraphs": lines, "touched": [row["born"]]}
+        return card | _of_buffer(recording, buffers[-1], buffers[0]["born"])
     faces = recording.query("SELECT inputs FROM interfaces ORDER BY born")
     types = {known: text for face in faces for known, text in orjson.loads(face["inputs"])}
     if name in types:
@@ -238,6 +236,32 @@ def _other(recording: Recording, name: str) -> Payload:
             return card | _of_instruction(recording, row, position)
     raise Problem(f"No value is called “{name}” in any state.", "This recording", status=404,
                   remedy="Search for it with /.")
+
+
+def _readers(recording: Recording, name: str) -> Payload:
+    """Return the nodes that ever read a constant, as users, and the ONNX nodes that these stand for."""
+    rows = recording.query(
+        "SELECT nodes.name, label, op, operands, origins.names AS origins FROM nodes LEFT JOIN origins "
+        "ON origins.id = origin WHERE instr(operands, ?) ORDER BY nodes.rowid", name)
+    near = {row["name"]: row for row in rows if name in split(row["operands"])}
+    origin = dict.fromkeys(one for row in near.values() for one in split(row["origins"]))
+    return {"users": [[row["name"], row["label"] or row["name"], row["op"]] for row in near.values()],
+            "origin": list(origin)}
+
+
+def _of_buffer(recording: Recording, row: Any, born: int) -> Payload:
+    """Return what a card says of a buffer: which pass made it, and the instructions that use it, with their origin."""
+    near = [one for one in recording.statements() if one["kind"] == "instr"
+            and row["name"] in (*split(one["outs"]), *split(one["ins"]), *split(one["scratch"]))]
+    made = [step["name"] for step in recording.passes() if step["snapshot"] == born]
+    lines = [{"text": f"A buffer of the program ({row['kind']}), {byte_text(row['bytes'])}.", "snapshot": born}]
+    if made:
+        purpose = f", for {near[0]['label'] or near[0]['value']}" if near else ""
+        lines.append({"text": f"Made by {made[0]} (pass {born}){purpose}.", "snapshot": born})
+    users = [[one["value"], one["label"] or one["value"], one["instruction"]] for one in near if one["value"]]
+    origin = list(dict.fromkeys(name for one in near for name in split(one["origins"] or "")))
+    return {"op": row["kind"], "type": row["type"], "paragraphs": lines, "touched": [born], "users": users,
+            "origin": origin}
 
 
 def _of_instruction(recording: Recording, row: Any, position: int) -> Payload:

@@ -168,7 +168,8 @@ class Generator:
         source = self._buffer(value)
         name = public if public not in self.buffers else f"{public}.out"
         type_ = self.buffers[source].type.logical
-        origin = self.buffers[source].origin
+        found = self.buffers[source].origin  # none where an input is handed on as it came
+        origin = found if found.names or found.made else Origin.made_by("irgen", public)
         self.buffers[name] = Buffer(name, type_, "output", origin=origin)
         self.code.append(Instr(Copy(source), (name,), origin, value=f"{name}.save"))
         return PublicOutput(public, name)
