@@ -14,6 +14,7 @@ from glowviz.bench.engine import Request, Signature, bound, load
 from glowviz.bench.feeds import random_feed
 from glowviz.bench.sweep import growth, sweep, swept_shapes
 from glowviz.bench.worker import signature_from, signature_to
+from glowviz.compiler.backends import backend_named
 from glowviz.compiler.problem import Problem
 from glowviz.gallery.writer import Net
 
@@ -213,6 +214,27 @@ def test_the_table_holds_us_against_the_fastest_right_peer() -> None:
     assert missed([gone]) == ["gpt2_small: glowviz gave no times: no"]
     assert "geometric mean of 1" not in table([net])
     assert "geometric mean of 2" in table([net, net])
+
+
+def test_each_precision_has_its_goals() -> None:
+    from benchmarks.goals import missed, table
+    rows = [times("glowviz", 10, difference=1e-2), times("onnxruntime", 30, difference=None)]
+    rows.append(times("openvino", 9.8, difference=2e-2))  # bf16 differs more, and is right all the same
+    net = Comparison("bert", 1, {}, rows, precision="bf16")
+    assert "openvino" in table([net])
+    assert table([net]).endswith("met")
+    assert missed([net]) == []
+    assert missed([Comparison("bert", 1, {}, [rows[0], rows[1], times("openvino", 9.8)])]) != []
+
+
+@pytest.mark.skipif(not backend_named("cpu").target.has_bf16, reason="this processor has no avx512_bf16")
+def test_engines_of_f32_stand_beside_those_of_bf16(model: Path) -> None:
+    report = compare([model], ("glowviz", "onnxruntime"), seconds=0.1, shapes={"x": (1, 4, 16)}, precision="bf16")
+    ours, theirs = report.comparisons[0].rows
+    assert (ours.precision, theirs.precision) == ("bf16", "f32")
+    assert ours.difference is not None
+    assert 1e-5 < ours.difference < 3e-2
+    assert "1 thread   bf16" in report.text()
 
 
 def test_rounds_whose_cores_did_not_scale_do_not_count() -> None:
