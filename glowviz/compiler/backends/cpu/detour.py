@@ -10,12 +10,23 @@ from glowviz.compiler.backends.cpu.choose_schedules import is_heavy
 from glowviz.compiler.backends.cpu.heavy import Heavy
 from glowviz.compiler.backends.cpu.kernels import conv_transpose
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.kernels.byte_products import FOURS, PANEL, PANELS
 from glowviz.compiler.backends.cpu.kernels.geometry import Map
 from glowviz.compiler.backends.cpu.plain_maps import on_plain_maps, wants_padding_apart
 from glowviz.compiler.backends.cpu.plan_maps import pair
 from glowviz.compiler.backends.cpu.planner import plan_heavy, plan_of
 from glowviz.compiler.graph import Payload, Region
-from glowviz.compiler.ops import Conv, ConvTranspose, FillHalo, Fused, Op, Reorder, WideConv
+from glowviz.compiler.ops import (
+    Conv,
+    ConvTranspose,
+    FillHalo,
+    Fused,
+    MatMulInteger,
+    Op,
+    QLinearMatMul,
+    Reorder,
+    WideConv,
+)
 from glowviz.compiler.ops.base import Elementwise
 from glowviz.compiler.ops.pool import Pool
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Halo, Instr, Program, Statement, View
@@ -56,6 +67,8 @@ class _Work:
         if isinstance(statement, Instr) and wants_padding_apart(statement, self.buffers, self.target):
             yield from on_plain_maps(statement, self.buffers, self._buffer)
             return
+        if isinstance(statement, Instr) and isinstance(statement.op, (MatMulInteger, QLinearMatMul)):
+            statement = self._in_fours(statement)
         if isinstance(statement, Instr) and isinstance(statement.op, Fused) and is_heavy(statement):
             statement = self._with_weights(statement)
         if not isinstance(statement, Instr) or not is_heavy(statement) or self._plans(statement):
@@ -81,6 +94,17 @@ class _Work:
             found, number = f"{name}{number}", number + 1
         self.buffers[found] = Buffer(found, **facts)
         return found
+
+    def _in_fours(self, instr: Instr) -> Instr:
+        """A product of bytes with its constant columns as the machine multiplies them."""
+        b = self.buffers[instr.op.b]
+        if not self.target.has_vnni or b.kind != "weight" or b.type.rank != 2 or b.type.order is not None:
+            return instr
+        type_ = b.type.with_order(PANELS if b.type.dims[1] % PANEL == 0 else FOURS)
+        name = self._buffer(f"{b.name}.fours", type=type_, kind="weight", payload=b.payload, origin=b.origin)
+        reason = f"{instr.name} multiplies four bytes of a column at once; %{b.name} is packed so while compiling"
+        log().change(Change("pack", b.name, reason, added=(name,), continues={b.name: name}))
+        return instr.evolve(op=instr.op.evolve(b=name))
 
     # -- constants of a region ---------------------------------------------------------------------
     def _with_weights(self, instr: Instr) -> Instr:

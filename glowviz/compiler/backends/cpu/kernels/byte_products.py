@@ -15,6 +15,7 @@ from glowviz.compiler.backends.cpu.kernels.cells import Cells
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut
 from glowviz.compiler.backends.cpu.kernels.nest import Piece
 from glowviz.compiler.backends.cpu.values import Index, Value, vector_of
+from glowviz.compiler.types import Order
 
 LANES = 16
 PANEL = 64
@@ -27,6 +28,8 @@ LEAST_ROWS = 128
 """Rows for which interleaving the columns once more is worth another task."""
 WIDE, BYTES = f"<{LANES} x i32>", f"<{4 * LANES} x i8>"
 FLIP = 128
+FOURS, PANELS = Order(((0, 0), (1, 0), (0, 4))), Order(((1, 0), (0, 0), (1, PANEL), (0, 4)))
+"""Orders of a matrix whose columns lie as vpdpbusd takes them: all together, or whole panels one behind the other."""
 ROW = 24
 """Bytes of what is kept of a row in `ends`."""
 
@@ -47,6 +50,8 @@ class Columns:
     step: int
     unsigned: bool
     most: int = PANEL
+    mixed: int = 0
+    """Where four bytes of each column lie side by side already, so many columns lie together."""
 
     @property
     def width(self) -> int:
@@ -178,6 +183,13 @@ class ByteProduct:
     def mixed(self, source: Value, group: Index, present: int) -> list[Value]:
         """The columns of a panel, four bytes of each side by side."""
         em, found = self.em, []
+        if self.columns.mixed:
+            here = em.offset(source, group * (4 * self.columns.mixed))
+            for v in range(self.columns.vectors):
+                lanes, start = self.columns.lanes(v), em.offset(here, 64 * v)
+                some = em.load_lanes(start, em.first_lanes(4 * lanes, 64), BYTES)
+                found.append(self._flipped(em.load(start, BYTES) if lanes == LANES else some, present))
+            return found
         starts = [self._start(source, group, n) for n in range(present)]
         for v in range(self.columns.vectors):
             parts = [self._bytes(start, v) for start in starts]
@@ -237,11 +249,14 @@ class ByteProduct:
                         em.store_lanes(found, em.offset(goal, place), em.first_lanes(pitch - place, LANES))
 
     # -- sums -------------------------------------------------------------------------------------
-    def multiply(self, row: Value, source: Value | None) -> list[list[Value]]:
-        """Sums of `tall` rows from `row` on with the panel; with `source`, with columns read from there."""
+    def multiply(self, row: Value, source: Value | None, sums: bool) -> list[list[Value]]:
+        """Sums of `tall` rows from `row` on with the panel; with `source`, with columns read from there.
+
+        With `source` and `sums`, those of the columns too, which are left where they are expected.
+        """
         em, count = self.em, self.columns.vectors
 
-        def group(number: Index, present: int, sums: list[Value]) -> list[Value]:
+        def group(number: Index, present: int, totals: list[Value]) -> list[Value]:
             here = em.offset(self.panel, number * (64 * count))
             vectors = (
                 [em.load(em.offset(here, 64 * v), BYTES) for v in range(count)]
@@ -250,11 +265,15 @@ class ByteProduct:
             found: list[Value] = []
             for n in range(self.tall):
                 four = self._row_bytes(em.offset(row, n * self.pitch), number, present)
-                found += [self.dot(sums[n * count + v], four, vector) for v, vector in enumerate(vectors)]
-            return found
+                found += [self.dot(totals[n * count + v], four, vector) for v, vector in enumerate(vectors)]
+            seen = zip(totals[len(found) :], vectors, strict=False)
+            return [*found, *(self.dot(total, em.constant(1, BYTES), vector) for total, vector in seen)]
 
-        sums = self._over_groups([em.constant(0, WIDE)] * (self.tall * count), group)
-        return [sums[n * count : (n + 1) * count] for n in range(self.tall)]
+        rows = self.tall + (sums and source is not None)
+        totals = self._over_groups([em.constant(0, WIDE)] * (rows * count), group)
+        for v, total in enumerate(totals[self.tall * count :]):
+            em.store(total, em.offset(self.sums, v * 64))
+        return [totals[n * count : (n + 1) * count] for n in range(self.tall)]
 
     def _row_bytes(self, row: Value, group: Index, present: int) -> Value:
         """Four bytes of a row in every lane; of fewer, those that a column has zeros for may be anything."""
@@ -320,13 +339,13 @@ class Task:
             line, piece = p.corner(panels.index)
             start, column = source(line, piece), line * p.columns.pieces + piece
             p.prepare(start)
-            once = count == p.tall and not sums
+            once = count == p.tall and (count + sums + 1) * p.columns.vectors < p.cells.target.registers
             if not once:
                 p.interleave(start, sums)
             with em.loop(0, -(-count // p.tall)) as loop:
                 inside = em.smaller(loop.index * p.tall, count - p.tall) + self.low
                 here = em.offset(row, inside * p.pitch)
-                finish(inside, column, p.multiply(here, start if once else None))
+                finish(inside, column, p.multiply(here, start if once else None, sums))
 
 
 def dot_bytes(em: Any, total: Value, unsigned: Value, signed: Value) -> Value:

@@ -9,7 +9,17 @@ from typing import Any
 
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.byte_planes import Planes
-from glowviz.compiler.backends.cpu.kernels.byte_products import FLIP, LANES, PANEL, ROW, ByteProduct, Columns, Task
+from glowviz.compiler.backends.cpu.kernels.byte_products import (
+    FLIP,
+    FOURS,
+    LANES,
+    PANEL,
+    PANELS,
+    ROW,
+    ByteProduct,
+    Columns,
+    Task,
+)
 from glowviz.compiler.backends.cpu.kernels.cells import Cells, Tensor
 from glowviz.compiler.backends.cpu.kernels.draft import supported
 from glowviz.compiler.backends.cpu.kernels.requantize import Requantizer
@@ -220,12 +230,16 @@ def mat_mul(instr: Instr, program: Program, target: Target) -> KernelCode:
     op = instr.op
     cells = Cells(instr, program, target)
     em, goal, a, b = cells.em, cells.result_tensor(), cells.tensor(op.a), cells.tensor(op.b)
-    _check(target, a, b)
+    packed = b.buffer.type.order in (FOURS, PANELS) and len(b.dims) == 2
+    _check(target, a, *([] if packed else [b]))
     if len(a.dims) < 2 or len(b.dims) < 2:
         raise Unsupported("a row or column of one dim")
     (rows, depth), (_, width) = a.dims[-2:], b.dims[-2:]
     lead = goal.dims[:-2]
-    columns = Columns(1, width, 0, 1, b.elem == "u8", PANEL * WIDER.get(rows, 1))
+    panels = packed and b.buffer.type.order == PANELS
+    mixed = 0 if not packed else PANEL if panels else width
+    columns = Columns(1, width, 0, 1, b.elem == "u8", PANEL * (1 if panels else WIDER.get(rows, 1)), mixed)
+    apart = 1 if not packed else 4 * -(-depth // 4) if panels else 4
     product = ByteProduct(cells, rows, depth, depth, columns, a.elem == "u8", False)
     ends = _Ends(
         cells, product, Zero.of(cells, op.a_zero, product.row_shift), Zero.of(cells, op.b_zero, product.column_shift),
@@ -234,13 +248,14 @@ def mat_mul(instr: Instr, program: Program, target: Target) -> KernelCode:
     )  # fmt: skip
 
     def task(at: Sequence[Index], task: Task) -> None:
-        _write_places(product, (depth,), (width,))
+        if not packed:
+            _write_places(product, (depth,), (width,))
         left = a.address([*_batch(a, at), 0, 0])
-        right = b.address([*_batch(b, at), 0, 0])
+        right = b.pointer if packed else b.address([*_batch(b, at), 0, 0])
         result = goal.address([*at, 0, 0])
         ends.prepare(task, left, 0)
         task.each_panel(
-            lambda line, piece: em.offset(right, piece), left,
+            lambda line, piece: em.offset(right, piece * apart), left,
             lambda number, column, sums: ends.finish(
                 task, result, width * goal.buffer.type.dtype.itemsize, number, column, sums
             ),
