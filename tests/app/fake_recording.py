@@ -218,7 +218,8 @@ class FakeReader:
                   "spills": [0] * count, "types": ["f32"] * count, "gflops": [60.0 + i % 50 for i in range(count)],
                   "gbytes": [4.0 + i % 9 for i in range(count)], "family": [i % 7 for i in range(count)],
                   "algorithm": ["direct"] * count, "why": ["the fewest cycles"] * count}
-        column |= {key: [None] * count for key in ("peer_ms", "peer_spread", "peer_ratio")} | {"peer_told": [""] * count}
+        column |= {key: [None] * count for key in ("peer_ms", "peer_spread", "peer_ratio")}
+        column["peer_told"] = [""] * count
         return {"rows": column, "unit": "ms", "total": {"ms": 38.9, "spread": 0.3, "samples": 30}, "sum_ms": 37.2,
                 "roofs": {"gflops": 117.0, "gbytes": {"L2": 78.0, "memory": 16.0}}, "peer": None,
                 "alone": {"alone": True, "others": 0.0, "told": "", "at": 0.0}}
@@ -246,8 +247,18 @@ class FakeReader:
     def compare(self, other: Reader) -> Payload:
         row = {"label": "Time", "before": "38.9 ms ±0.3", "after": "41.2 ms ±0.2", "difference": "+2.3 ms (+6%)",
                "verdict": "more"}
-        step = {"name": "fold_batchnorm", "snapshot": 3, "before": "53 of 53", "after": "off"}
-        return {"titles": ["all passes", "without fold_batchnorm"], "ready": True, "rows": [row], "passes": [step]}
+        step = {"name": "fold_batchnorm", "snapshot": 3, "before": "53 of 53", "after": "off", "cells": {}}
+        graph = {"snapshot": 5, "there": 5, "same": 60, "states": [{"state": "added", "count": 1, "names": ["r7"]}]}
+        return {"titles": ["all passes", "without fold_batchnorm"], "ready": True, "rows": [row], "passes": [step],
+                "facts": [["Target", "cpu", "interpreter"]], "memory": [{**row, "label": "Weights"}], "graph": graph,
+                "ledger": [{**step, "there": 3, "different": True}], "kernels": []}
+
+    def scene_against(self, other: Reader, request: SceneRequest) -> Payload:
+        return self.scene(request) | {"against": {"snapshot": request.snapshot, "name": "fuse", "run": "all passes"}}
+
+    def rewrites(self) -> Payload:
+        return {"total": 2, "rows": {"snapshot": [3, 3], "rule": ["conv_bn"] * 2, "name": ["r1", "r4"],
+                                     "reason": ["one user", "one user"], "touches": [["r0", "r1"], ["r3", "r4"]]}}
 
     def trace(self) -> Payload:
         return {"traceEvents": []}
