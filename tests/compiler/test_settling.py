@@ -99,6 +99,23 @@ def test_a_mask_that_elements_are_picked_by_is_no_size() -> None:
     assert len(exe.specializations) == 1
 
 
+def test_a_product_of_rows_that_only_a_run_counts() -> None:
+    nodes = [
+        helper.make_node("Compress", ["x", "mask"], ["rows"], axis=0),
+        helper.make_node("NonZero", ["mask"], ["places"]),
+        helper.make_node("Reshape", ["rows", "shape"], ["cut"]),
+        helper.make_node("MatMul", ["cut", "w"], ["y"]),
+    ]
+    kinds = {"x": [6, 4], "w": [4, 3], "mask": [6], "shape": [2]}
+    elems = {"mask": TensorProto.BOOL, "shape": TensorProto.INT64}
+    exe = compiled(model(nodes, {name: (elems.get(name, TensorProto.FLOAT), dims) for name, dims in kinds.items()}))
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(6, 4)).astype(np.float32), rng.normal(size=(4, 3)).astype(np.float32)
+    mask, shape = np.array([1, 0, 1, 1, 0, 0], bool), np.array([3, 4])
+    found = exe.run({"x": x, "w": w, "mask": mask, "shape": shape})["y"]
+    np.testing.assert_allclose(found, x[mask] @ w, rtol=1e-5, atol=1e-6)
+
+
 def test_a_content_that_cannot_be_is_refused_in_the_words_of_the_run() -> None:
     exe = compiled(reduction())
     with pytest.raises(glowviz.Problem, match=r"ax[ie]s"):

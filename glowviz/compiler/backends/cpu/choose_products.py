@@ -87,6 +87,8 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
     """The options of one product; Unsupported where only the plain one exists."""
     if instr.schedule:
         raise Unsupported("the schedule is set already")
+    if program.touches_held(instr):
+        raise Unsupported("its size shows only when it runs")
     heavy = heavy_of(instr, program)
     direct = direct_plan(heavy, program, target)
     schedule, _ = choose_gemm.choose(direct.spec, target)
