@@ -201,11 +201,8 @@ class BadPass:
 
 
 def bisect_passes(
-    snapshots: Sequence[tuple[str, Snapshot]],
-    inputs: Arrays | None = None,
-    tolerance: float = DEFAULT_TOLERANCE,
-    seed: int = 0,
-    wanted: Arrays | None = None,
+    snapshots: Sequence[tuple[str, Snapshot]], inputs: Arrays | None = None, tolerance: float = DEFAULT_TOLERANCE,
+    seed: int = 0, wanted: Arrays | None = None,
 ) -> BadPass | None:
     """The first of (name, snapshot) pairs whose outputs differ from the first one's; None where the last is right.
 
@@ -241,9 +238,7 @@ def bisect_passes(
 
 
 def first_broken(
-    snapshots: Sequence[tuple[str, Snapshot]],
-    promised: Callable[[str], float],
-    inputs: Arrays | None = None,
+    snapshots: Sequence[tuple[str, Snapshot]], promised: Callable[[str], float], inputs: Arrays | None = None,
     seed: int = 0,
 ) -> BadPass | None:
     """The first of (name, snapshot) pairs that differs from the one before it by more than its pass has `promised`.
