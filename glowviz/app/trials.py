@@ -112,9 +112,9 @@ def answer_to(main: str, name: str) -> str:
     return ""
 
 
-def asked_of(recording: Recording, main: str) -> Payload:
+def ask(record: str, main: str) -> Payload:
     """Return docs/payloads.md `inputs`: what can be given to the model, and what random inputs would be."""
-    graph = bound_graph(recording)
+    graph = bound_graph(Recording(Path(record)))
     inputs = [{"name": name, "type": str(type_), "random": sample_words(graph, name)}
               for name, type_ in graph.inputs.items()]
     choices = {key: [[choice, words] for choice, words in of.items()] for key, of in CHOICES.items()}
@@ -126,9 +126,10 @@ def bound_graph(recording: Recording) -> Graph:
     """Return the imported graph with its shapes bound; raises Problem while there is none yet."""
     steps = recording.passes()
     at = next((step["snapshot"] for step in steps if step["name"] == "bind_shapes"), 0)
-    if not steps or not all(type_.static for type_ in recording.graph(at).inputs.values()):
+    graph = recording.graph(at) if steps else None
+    if graph is None or not all(type_.static for type_ in graph.inputs.values()):
         raise Problem("The model's inputs have no sizes yet.", "Run with", "", "Wait until it is compiled.", 409)
-    return recording.graph(at)
+    return graph
 
 
 def look(record: str, main: str, trial: Payload) -> Payload:

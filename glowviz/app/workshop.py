@@ -214,8 +214,9 @@ class JobWorkshop:
     def inputs(self, identifier: str) -> Payload:
         """Return docs/payloads.md `inputs` of recording `identifier`."""
         source = self._source(identifier)
-        reading = Recording(self.store.recording_path(identifier))
-        return trials.asked_of(reading, source["main"]) | {"trial": source["options"].get("trial")}
+        asked = {"record": file_argument(self.store.recording_path(identifier)), "main": source["main"]}
+        job = self.pool.submit("glowviz.app.trials:ask", asked, LOOKING, urgent=True)
+        return job.result(timeout=LOOKING.wall + 5) | {"trial": source["options"].get("trial")}
 
     def look(self, identifier: str, trial: Payload) -> Payload:
         """Return docs/payloads.md `look`: how a trial would fill the inputs, read in a child process."""
