@@ -146,9 +146,7 @@ def compile(
     against what it expects. Running with another size of an open dimension compiles again. Raises a Problem
     (what, where, expected, do) for whatever cannot be compiled.
     """
-    refuse_unknown(precision, calibration, PRECISIONS)
-    backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
-    refuse_unfit(precision, backend)
+    backend, stages = _chosen(target, threads, precision, calibration, order)
     record, chosen = record or os.environ.get("GLOWVIZ_RECORD") or None, with_shapes(options, shapes)
     recorder = Recorder(record, describe_run(source, backend, threads, disable, chosen, precision)) if record else None
     kept: list[tuple[str, Any]] | None = [] if recorder is not None and measured_runs else None
@@ -166,6 +164,16 @@ def compile(
     settle = partial(_settling, source) if isinstance(backend, KeepingBackend) else None
     again = partial(_again, source, ledger, backend, stages)
     return Specialized(executable, seconds, source, again, progress, settle)
+
+
+def _chosen(
+    target: str, threads: int, precision: str, calibration: Any, order: Order | None
+) -> tuple[Backend, tuple[Stage, ...]]:
+    """The backend, and the stages with those of the precision; a Problem where they do not go together."""
+    refuse_unknown(precision, calibration, PRECISIONS)
+    backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
+    refuse_unfit(precision, backend)
+    return backend, stages
 
 
 def _again(
@@ -243,9 +251,7 @@ def snapshots(
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[tuple[str, Any]]:
     """Every (pass, Graph or Program) of a compilation up to the planned Program, kept in memory; no code is made."""
-    refuse_unknown(precision, None, PRECISIONS)
-    backend, stages = backend_named(target, threads), (*arranged(order), *PRECISIONS[precision])
-    refuse_unfit(precision, backend)
+    backend, stages = _chosen(target, threads, precision, None, order)
     kept: list[tuple[str, Any]] = []
     ledger = Ledger(backend.target, None, frozenset(disable), with_shapes(options, shapes), progress, snapshots=kept)
     graph = optimize(import_graph(source, shapes, ledger), ledger, backend, stages)
