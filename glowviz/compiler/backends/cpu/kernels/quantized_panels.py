@@ -134,19 +134,19 @@ def conv(instr: Instr, program: Program, target: Target) -> KernelCode:
     """Rows are the features of a group, columns the places of the map, whose padding must be in it already."""
     op = instr.op
     cells = Cells(instr, program, target)
-    em, goal, x, w = cells.em, cells.result_tensor(), cells.tensor(op.x), cells.tensor(op.w)
+    x, w = cells.tensor(op.x), cells.tensor(op.w)
     _check(target, x, w)
     windows = Conv("x", "w", None, op.strides, op.pads, op.dilations, op.group, op.auto_pad).windows(x.dims, w.dims)
-    each_in, each_out, spatial = w.dims[1], w.dims[0] // op.group, len(windows.kernel)
-    if any(windows.begins) or any(windows.ends) or spatial > 2 or windows.strides[-1] > WIDEST_STEP:
+    each_out = w.dims[0] // op.group
+    if any(windows.begins) or any(windows.ends) or len(windows.kernel) > 2 or windows.strides[-1] > WIDEST_STEP:
         raise Unsupported("padding, three dims or large steps")
     quantized = instr.name == "q_linear_conv"
     requantizer = Requantizer(cells, op.x_scale, op.w_scale, op.y_scale, op.y_zero) if quantized else None
     bias = cells.tensor(op.b) if quantized and op.b is not None else None
     if each_out < LEAST_FEATURES and op.group > 1:
         return _depthwise(cells, windows, (x, w), requantizer, bias)
-    columns, plane, row = _places(windows, x)
-    depth = each_in * prod(windows.kernel)
+    columns, _, _ = _places(windows, x)
+    depth = w.dims[1] * prod(windows.kernel)
     product = ByteProduct(cells, each_out, depth, depth, columns, w.elem == "u8", True)
     ends = _Ends(
         cells, product, Zero.of(cells, op.w_zero, product.row_shift), Zero.of(cells, op.x_zero, product.column_shift),
@@ -154,29 +154,28 @@ def conv(instr: Instr, program: Program, target: Target) -> KernelCode:
     )  # fmt: skip
     if not ends.columns.single:
         raise Unsupported("zero points along the map")
-    out = prod(windows.out)
-
-    def task(at: Sequence[Index], task: Task) -> None:
-        _write_places(product, (each_in, *windows.kernel), (plane, *(
-            d * s for d, s in zip(windows.dilations, (row, 1)[-spatial:], strict=True)
-        )))  # fmt: skip
-        first = at[1] * each_out
-        weights = w.address([first, *[0] * (1 + spatial)])
-        ends.prepare(task, weights, first)
-        base = x.address([at[0], at[1] * each_in, *[0] * spatial])
-        result = goal.address([at[0], first, *[0] * spatial])
-        task.each_panel(
-            lambda line, piece: em.offset(base, line * columns.row + piece * columns.step), weights,
-            lambda number, column, sums: ends.finish(
-                task, result, out * goal.buffer.type.dtype.itemsize, number, column, sums
-            ),
-            ends.needs_sums,
-        )  # fmt: skip
-
-    cells.pieces.append(product.piece((x.dims[0], op.group), task))
+    cells.pieces.append(product.piece((x.dims[0], op.group), lambda at, task: _group(ends, windows, (x, w), at, task)))
     return cells.finish(
         f"{product.tall} features x {columns.rows}x{columns.width} places, four bytes of each at once",
         kernel=list(windows.kernel), panels=product.panels, blocks=product.blocks,
+    )  # fmt: skip
+
+
+def _group(ends: _Ends, windows: Windows, operands: tuple[Tensor, Tensor], at: Sequence[Index], task: Task) -> None:
+    """One task of a convolution, for an image and a group."""
+    (x, w), cells, product = operands, ends.cells, ends.product
+    em, goal, columns, rest = cells.em, cells.result_tensor(), product.columns, [0] * len(windows.kernel)
+    _, plane, row = _places(windows, x)
+    taps = (d * s for d, s in zip(windows.dilations, (row, 1)[-len(rest) :], strict=True))
+    _write_places(product, (w.dims[1], *windows.kernel), (plane, *taps))
+    first = at[1] * product.rows
+    weights = w.address([first, 0, *rest])
+    ends.prepare(task, weights, first)
+    base, result = x.address([at[0], at[1] * w.dims[1], *rest]), goal.address([at[0], first, *rest])
+    pitch = prod(windows.out) * goal.buffer.type.dtype.itemsize
+    task.each_panel(
+        lambda line, piece: em.offset(base, line * columns.row + piece * columns.step), weights,
+        lambda number, column, sums: ends.finish(task, result, pitch, number, column, sums), ends.needs_sums,
     )  # fmt: skip
 
 

@@ -217,22 +217,27 @@ def _mean_of_samples(cells: Cells) -> KernelCode:
         source, result = x.address([picture, 0, 0, 0]), goal.address([at[0], 0, at[1], at[2]])
 
         def channel(c: list[Index]) -> None:
-            plane = em.offset(source, c[0] * x.strides.outer[1])
-            total = em.constant(0.0, "double")
-            with em.loop(0, inside, carry=[total]) as loop:
-                total = loop.carry[0]
-                for n in range(4):
-                    here = em.offset(area, loop.index * 64 + 16 * n)
-                    value = convert(em, x.read_at(em.offset(plane, em.load(here, "i64"))), "double")
-                    total = total + value * em.load(em.offset(here, 8), "double")
-                loop.next = [total]
-            mean = convert(em, loop.results[0] / float(count), goal.kind)
+            total = _sum_of_corners(x, em.offset(source, c[0] * x.strides.outer[1]), area, inside)
+            mean = convert(em, total / float(count), goal.kind)
             goal.write_at(em.offset(result, c[0] * goal.strides.outer[1]), mean)
 
         cells.nest([x.dims[1]], channel)
 
     cells.over([goal.dims[0], *goal.dims[2:]], body, 16 * x.dims[1])
     return cells.finish("corners of the samples of a cell once, then all channels", samples=op.sampling_ratio)
+
+
+def _sum_of_corners(x: Tensor, plane: Value, area: Value, samples: Value) -> Value:
+    """The corners of so many samples of a plane, whose places and weights lie in `area`."""
+    em = x.em
+    with em.loop(0, samples, carry=[em.constant(0.0, "double")]) as loop:
+        total = loop.carry[0]
+        for n in range(4):
+            here = em.offset(area, loop.index * 64 + 16 * n)
+            value = convert(em, x.read_at(em.offset(plane, em.load(here, "i64"))), "double")
+            total = total + value * em.load(em.offset(here, 8), "double")
+        loop.next = [total]
+    return loop.results[0]
 
 
 class _Line:
