@@ -10,6 +10,7 @@ import numpy as np
 
 from glowviz.compiler.program import Alloc, Buffer, Dealloc, Instr, MemoryPlan, Placement, Program
 from glowviz.compiler.recording.records import Change, log
+from glowviz.compiler.rewrite.facts import bytes_text
 from glowviz.compiler.types import Type
 
 ALIGNMENT = 64
@@ -208,8 +209,8 @@ def _with_nested_plans(
 
 def _explain(packing: Packing, plan: MemoryPlan) -> None:
     gap = "equal to the lower bound" if plan.total == plan.lower_bound else (
-        f"{plan.total / max(plan.lower_bound, 1):.3f} × the lower bound of {plan.lower_bound / 2**20:.2f} MiB")
-    reason = f"activations need {plan.total / 2**20:.2f} MiB, {gap}; placed {packing.strategy}"
+        f"{plan.total / max(plan.lower_bound, 1):.3f} × the lower bound of {bytes_text(plan.lower_bound)}")
+    reason = f"activations need {bytes_text(plan.total)}, {gap}; placed {packing.strategy}"
     log().change(Change("pack", "activations", reason, changed=tuple(plan.buffers)[:1]))
 
 

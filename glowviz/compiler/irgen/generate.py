@@ -22,6 +22,7 @@ from glowviz.compiler.program import (
     View,
 )
 from glowviz.compiler.recording.records import Change, Refusal, log
+from glowviz.compiler.rewrite.facts import bytes_text
 from glowviz.compiler.target import Target
 from glowviz.compiler.types import Type
 
@@ -40,8 +41,8 @@ def irgen(graph: Graph, *, target: Target | None = None) -> Program:
 
 
 def _explain(plan: Schedule, program: Program) -> None:
-    tried = ", ".join(f"{name} {peak / 2**20:.2f} MiB" for name, peak in plan.tried)
-    reason = f"order chosen: {plan.algorithm} (live set at most {plan.peak / 2**20:.2f} MiB); tried: {tried}"
+    tried = ", ".join(f"{name} {bytes_text(peak)}" for name, peak in plan.tried)
+    reason = f"order chosen: {plan.algorithm} (live set at most {bytes_text(plan.peak)}); tried: {tried}"
     added = tuple(i.value for i in program.instructions if i.value)
     log().change(Change("choose_order_of_instructions", plan.peak_at, reason, added=added[:1]))
 

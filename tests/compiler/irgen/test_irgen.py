@@ -172,5 +172,5 @@ def test_the_reason_names_the_orders_that_were_tried() -> None:
     with logging_to(PassLog()) as log:
         irgen(graph("%y: f32[1x2x4x4] = Relu(%x)"))
     (change,) = log.changes
-    for word in ("graph order", "depth first", "greedy", "MiB"):
+    for word in ("graph order", "depth first", "greedy", "at most 128 B"):
         assert word in change.reason
