@@ -153,7 +153,7 @@ def compile(
     ledger = Ledger(backend.target, recorder, frozenset(disable), chosen, progress, snapshots=kept)
     with _finishing(recorder):
         if recorder is not None and order is not None:
-            recorder.set_meta({"order": [[stage.name, list(stage.passes)] for stage in stages]})
+            recorder.set_meta({"order": [[stage.name, list(stage.passes)] for stage in arranged(order)]})
         started = time.perf_counter()
         executable = built(source, shapes, ledger, backend, stages)
         seconds = time.perf_counter() - started
@@ -162,8 +162,7 @@ def compile(
             if kept is not None:
                 measure(recorder, executable, kept, measured_runs, threads, progress, trial)
     settle = partial(_settling, source) if isinstance(backend, KeepingBackend) else None
-    again = partial(_again, source, ledger, backend, stages)
-    return Specialized(executable, seconds, source, again, progress, settle)
+    return Specialized(executable, seconds, source, partial(_again, source, ledger, backend, stages), progress, settle)
 
 
 def _chosen(
