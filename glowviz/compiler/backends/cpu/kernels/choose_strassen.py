@@ -9,6 +9,7 @@ from math import sqrt
 import numpy as np
 
 from glowviz.compiler.backends.cpu.kernels.choose_conv import BODY, ENTRY, LATENCY, LOAD, STORE
+from glowviz.compiler.backends.cpu.kernels.choose_gemm import COLD, DRAM_BYTES
 from glowviz.compiler.backends.cpu.kernels.geometry import Cut
 from glowviz.compiler.backends.cpu.kernels.strassen import StrassenSchedule, StrassenSpec
 from glowviz.compiler.backends.cpu.kernels.strassen_scheme import LEFT, RESULT, RIGHT, nested, sums_of
@@ -66,6 +67,7 @@ def cost(spec: StrassenSpec, schedule: StrassenSchedule, target: Target) -> floa
     panel = spec.weight_bytes / spec.columns * width
     again = groups if panel > target.l2 // 2 else 1
     total += SHOWN * spec.weight_bytes * again / STREAM
+    total += COLD * max(0.0, spec.weight_bytes / DRAM_BYTES - total)
     return total * (1 + BODY * len(cut.sizes) + SHARING / (sum(panels.values()) * groups))
 
 

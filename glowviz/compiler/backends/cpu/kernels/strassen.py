@@ -17,7 +17,7 @@ from glowviz.compiler.backends.cpu.emitter import Emitter
 from glowviz.compiler.backends.cpu.kernels.epilogue import Epilogue, Step
 from glowviz.compiler.backends.cpu.kernels.geometry import FLOAT, Cut, Matrix
 from glowviz.compiler.backends.cpu.kernels.strassen_chain import Chains, Task, clear
-from glowviz.compiler.backends.cpu.kernels.strassen_scheme import BLOCKS, PRODUCTS, RIGHT, nested, sums_of
+from glowviz.compiler.backends.cpu.kernels.strassen_scheme import BLOCKS, PRODUCTS, RIGHT, nested
 from glowviz.compiler.backends.cpu.kernels.write_rows import RowGoal, write_rows
 from glowviz.compiler.backends.cpu.registry import KernelCode
 from glowviz.compiler.backends.cpu.values import Index, Value
@@ -109,16 +109,31 @@ def packed_size(spec: StrassenSpec, vectors: int) -> int:
 
 def pack_strassen(b: np.ndarray, spec: StrassenSpec, vectors: int, turns: int) -> np.ndarray:
     """B [K, N] as [panel][part of a block's depth][product][turn][vectors · lanes], flat f32."""
-    width = vectors * spec.lanes
-    panels = -(-spec.columns // width)
-    wide = np.zeros((spec.products, spec.depth, panels * width), np.float32)
-    wide[:, :, : spec.columns] = sums_of(b, nested(RIGHT, spec.levels), spec.depth, spec.columns)
-    by_panel = wide.reshape(spec.products, spec.depth, panels, width).transpose(2, 0, 1, 3)
-    packed = np.empty((panels, spec.products * spec.depth * width), np.float32)
+    width, columns = vectors * spec.lanes, spec.columns
+    full, rest = divmod(columns, width)
+    packed = np.zeros((full + (rest > 0), spec.products * spec.depth * width), np.float32)
+    if b.shape[1] < spec.side * columns:
+        b = np.pad(b, ((0, 0), (0, spec.side * columns - b.shape[1])))
     for start in range(0, spec.depth, turns):
-        part = by_panel[:, :, start : start + turns]
-        packed[:, start * spec.products * width :][:, : part[0].size].reshape(part.shape)[:] = part
+        count = min(turns, spec.depth - start)
+        part = packed[:, start * spec.products * width :][:, : count * spec.products * width]
+        part = part.reshape(-1, spec.products, count, width)
+        for product, coefficients in enumerate(nested(RIGHT, spec.levels)):
+            total = _sum_of_blocks(b, coefficients, spec, start, count)
+            part[:full, product] = total[:, : full * width].reshape(count, full, width).transpose(1, 0, 2)
+            part[full:, product, :, :rest] = total[:, full * width :]
     return packed.reshape(-1)
+
+
+def _sum_of_blocks(b: np.ndarray, coefficients: np.ndarray, spec: StrassenSpec, start: int, count: int) -> np.ndarray:
+    """Rows `start` and on of the right factor of a product: blocks taken as often as its coefficients say."""
+    total: np.ndarray | None = None
+    for row, column in sorted(np.argwhere(coefficients).tolist(), key=lambda place: -coefficients[tuple(place)]):
+        first = row * spec.depth + start
+        block = b[first : first + count, column * spec.columns : (column + 1) * spec.columns]
+        total = block if total is None else total + block if coefficients[row, column] > 0 else total - block
+    assert total is not None, "every product has a factor of B"
+    return total
 
 
 def unpack_strassen(w: np.ndarray, spec: StrassenSpec, vectors: int, turns: int) -> np.ndarray:
