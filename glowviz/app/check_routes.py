@@ -10,7 +10,7 @@ from glowviz.app.asked import MAX_NAME, asked_body, check_snapshot
 from glowviz.app.problem import Problem
 from glowviz.app.reader import Payload
 from glowviz.app.saving import FUNCTIONS
-from glowviz.app.services import Services
+from glowviz.app.services import Services, Workshop
 from glowviz.app.store import checked
 
 LONGEST_VIEW = 4000
@@ -20,6 +20,7 @@ TOLERANCE = 2e-5  # of max |value|: what f32 arithmetic in another order may cha
 def register(api: Blueprint, services: Services) -> None:
     """Add the routes to `api`."""
     workshop = services.workshop
+    _register_checks(api, workshop)
 
     @api.get("/r/<identifier>/cutout/<int:snapshot>")
     def cutout(identifier: str, snapshot: int) -> Response:
@@ -54,6 +55,10 @@ def register(api: Blueprint, services: Services) -> None:
             raise Problem(f"A run is not saved as {kind!r}.", "Save", " or ".join(FUNCTIONS))
         services.open_reader(checked(identifier))  # says so where there is none
         return answer({"check": workshop.save(identifier, kind, view[:LONGEST_VIEW])}, status=202)
+
+
+def _register_checks(api: Blueprint, workshop: Workshop) -> None:
+    """Add the routes of long work that is under way or done."""
 
     @api.get("/checks/<int:number>")
     def check(number: int) -> Response:
