@@ -141,6 +141,7 @@ def test_t8_why_was_a_rule_not_applied_here(tab: Tab, link: str) -> None:
     assert "other users" in keys.read(".left-alone", "fold_batchnorm") or "2 " in keys.read(".left-alone")
     keys = Keys(tab, link)
     keys.command("go to pass fold_batchnorm")
+    tab.page.wait_for_selector(".change-group.kept")
     keys.read(".tab-body", "not done")
 
 
