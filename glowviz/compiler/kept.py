@@ -32,6 +32,8 @@ SWITCH = "GLOWVIZ_KEEP"
 """Set to 0, it keeps nothing and finds nothing."""
 LIMIT = 4 << 30
 """Bytes of all kept models; beyond it those unused for longest go. One model may take a quarter of it."""
+LARGE = 16 << 20
+"""Bytes of one from which all are looked at; after smaller ones every sixteenth time."""
 FREE = 8
 """A kept model takes at most one part in so many of the free space of its disk."""
 FILES = "files.json"
@@ -71,7 +73,8 @@ class Shelf:
                 with suppress(OSError):  # another process may have been faster
                     shutil.rmtree(self.path, ignore_errors=True)
                     fresh.rename(self.path)
-                prune(self.path.parent)
+                if self.path.name.startswith("0") or _bytes_in(self.path) > LARGE:  # looking at all of them takes time
+                    prune(self.path.parent)
             return executable
         finally:
             forget()
@@ -103,7 +106,7 @@ def shelf_of(source: Any, backend: Backend, choices: Any) -> Shelf | None:
         return None
     try:
         model = Path(os.fspath(source)).absolute() if isinstance(source, (str, os.PathLike)) else None
-        content = file_hash(model) if model else hashlib.sha256(memoryview(source)).hexdigest()
+        content = file_hash(model) if model else hashlib.sha256(_bytes_of(source)).hexdigest()
         facts = [FORMAT, str(model), content, *_compiler(), _machine(backend), _plain(choices), _tuned()]
         text = json.dumps(facts)
     except (OSError, TypeError, ValueError):  # no file, no bytes, or choices that are not plain data
@@ -128,6 +131,13 @@ def prune(folder: Path, limit: int = LIMIT) -> None:
             return
         total -= size
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _bytes_of(source: Any) -> bytes:
+    """TypeError for what is neither path nor bytes, such as a graph."""
+    if not isinstance(source, bytes):
+        raise TypeError(f"{type(source).__name__} has no bytes")
+    return source
 
 
 def _is_watched() -> bool:

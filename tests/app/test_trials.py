@@ -114,7 +114,8 @@ def test_a_run_on_given_arrays_against_expected_ones(client: FlaskClient, record
     hoped[0, 2, 3, 3] = 1.5
     wanted = {"kept": kept(client, "out.npz", arrays(y=hoped)), "file": "out.npz"}
     seen = client.post(f"/api/r/{recording}/look", json={"inputs": [given], "expected": [wanted]}).json
-    assert [row["told"] for row in seen["inputs"]] == ["in.npz, float64 converted to f32", "in.npz, int32 converted to i64"]
+    told = [row["told"] for row in seen["inputs"]]
+    assert told == ["in.npz, float64 converted to f32", "in.npz, int32 converted to i64"]
     assert seen["expected"] == [{"name": "y", "told": "float32[1x3x4x4]", "problem": None}]
     trial = {"inputs": [given], "expected": [wanted]}
     other = finished(client, client.post("/api/compile", json={"recording": recording, "trial": trial}).json)

@@ -8,8 +8,8 @@ import pytest
 
 import glowviz
 import glowviz.compiler.pipeline  # registers ops and passes
-from glowviz.app.recordings import JobProgress, RecordingReader
 from glowviz.app.reader import SceneRequest
+from glowviz.app.recordings import JobProgress, RecordingReader
 from glowviz.app.theme import CHANGES
 from glowviz.app.union import aligned, difference, in_order
 from glowviz.app.views.compare import compare

@@ -169,7 +169,8 @@ class _Work:
     def _around(self, instr: Instr) -> Iterator[Statement]:
         op: Any = instr.op
         x, y = self.buffers[op.x], self.buffers[instr.outs[0]]
-        if x.type.elem != ("bf16" if isinstance(op, WideConv) else "f32") or x.type.rank not in (3, 4) or len(instr.outs) > 1:
+        elem = "bf16" if isinstance(op, WideConv) else "f32"
+        if x.type.elem != elem or x.type.rank not in (3, 4) or len(instr.outs) > 1:
             raise Unsupported("not an f32 map, or places are asked for too")
         views, wide = [], op
         x_name, y_name = x.name, y.name
