@@ -62,22 +62,33 @@ class Shelf:
             return None
         return executable
 
-    def make(self, build: Callable[[Path], tuple[Executable, bool]]) -> Executable:
-        """What `build` makes in a folder, which then is found here if all is in it."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".new-"))
+    def make(self, build: Callable[[Path | None], tuple[Executable, bool]]) -> Executable:
+        """What `build` makes in a folder, which then is found here if all is in it; where none can be, without."""
+        fresh = self._fresh()
+        if fresh is None:
+            return build(None)[0]
         forget = weakref.finalize(self, shutil.rmtree, fresh, ignore_errors=True)
         try:
             executable, whole = build(fresh)
-            if whole and self._fits(fresh) and self._name_files(fresh, executable):
-                with suppress(OSError):  # another process may have been faster
-                    shutil.rmtree(self.path, ignore_errors=True)
-                    fresh.rename(self.path)
-                if self.path.name.startswith("0") or _bytes_in(self.path) > LARGE:  # looking at all of them takes time
-                    prune(self.path.parent)
+            with suppress(OSError):  # another process may have been faster, or tidy up at this moment
+                if whole and self._fits(fresh) and self._name_files(fresh, executable):
+                    self._take(fresh)
             return executable
         finally:
             forget()
+
+    def _fresh(self) -> Path | None:
+        """A new folder beside the place; None where nothing can be written."""
+        with suppress(OSError):
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            return Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".new-"))
+        return None
+
+    def _take(self, fresh: Path) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+        fresh.rename(self.path)
+        if self.path.name.startswith("0") or _bytes_in(self.path) > LARGE:  # looking at all of them takes time
+            prune(self.path.parent)
 
     def _fits(self, fresh: Path) -> bool:
         size = _bytes_in(fresh)

@@ -209,6 +209,13 @@ def test_a_full_disk_costs_time_only(model: Path, monkeypatch: pytest.MonkeyPatc
     assert not _compiled(model)[1]
 
 
+def test_a_cache_that_cannot_be_written_costs_time_only(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("a file where a folder should be")
+    made, found = _compiled(model)
+    assert not found
+    assert _answers(made)["y"].shape == (1, 40)
+
+
 def test_the_models_unused_for_longest_go_first(tmp_path: Path) -> None:
     for age, name in enumerate(["new", "old", "older"]):
         (tmp_path / name).mkdir()

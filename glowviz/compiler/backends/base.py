@@ -158,8 +158,8 @@ class KeepingBackend(Backend, Protocol):
         """Nobody added kernels: the code depends on glowviz, the model and the choices alone."""
         ...
 
-    def build_into(self, folder: Path, program: Program, plan: MemoryPlan) -> tuple[Executable, bool]:
-        """`build`, leaving in a folder what `restore` needs, and whether all of it is there."""
+    def build_into(self, folder: Path | None, program: Program, plan: MemoryPlan) -> tuple[Executable, bool]:
+        """`build`, leaving in a folder, if there is one, what `restore` needs, and whether all of it is there."""
         ...
 
     def restore(self, folder: Path) -> Executable:

@@ -53,10 +53,10 @@ class CpuBackend:
         """Nobody added kernels."""
         return all(f.__module__.startswith("glowviz.") for f in (*KERNELS.values(), *GENERAL.values()))
 
-    def build_into(self, folder: Path, program: Program, plan: MemoryPlan) -> tuple[CpuExecutable, bool]:
-        """The same, leaving in a folder what `restore` needs; whether that is all there."""
+    def build_into(self, folder: Path | None, program: Program, plan: MemoryPlan) -> tuple[CpuExecutable, bool]:
+        """The same, leaving in a folder, if there is one, what `restore` needs; whether that is all there."""
         self._refuse_foreign()
-        if can_be_kept(program):
+        if folder is not None and can_be_kept(program):
             with suppress(OSError):  # a full disk, or one that cannot be written
                 executable = build(program, plan, self.target, self.threads, weights=folder / WEIGHTS)
                 return executable, write_kept(folder, executable)
