@@ -86,7 +86,7 @@ def test_an_option_of_a_pass_is_tried_and_stands_beside(tab: Tab, link: str) -> 
     tab.page.keyboard.press(">")
     tab.page.keyboard.type("Compile again")
     tab.page.keyboard.press("Enter")
-    tab.page.get_by_text("Options of passes").click()
+    tab.page.get_by_text("Options of passes", exact=True).click()
     tab.page.get_by_label("fuse max_nodes").fill("1")
     tab.picture("settings-options")
     tab.page.get_by_role("button", name="Compile", exact=True).click()
