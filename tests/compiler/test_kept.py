@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from onnx import TensorProto, helper, numpy_helper
 import glowviz
 from glowviz.compiler import kept
 from glowviz.compiler.backends.cpu import regions
+from glowviz.compiler.backends.cpu.registry import GENERAL, KERNELS
+from glowviz.compiler.ops.base import OPS
 from glowviz.compiler.rewrite import PASSES, graph_pass
 from glowviz.compiler.specialize import CompiledAgain
 from glowviz.compiler.text import print_program
@@ -30,6 +33,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GLOWVIZ_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("GLOWVIZ_VERIFY", raising=False)
     monkeypatch.delenv("GLOWVIZ_DEBUG", raising=False)
+    for table in (PASSES, OPS, KERNELS, GENERAL):  # other tests declare some of their own, and those keep nothing
+        for name, made in list(table.items()):
+            if not getattr(made, "function", made).__module__.startswith("glowviz."):
+                monkeypatch.delitem(table, name)  # type: ignore[arg-type]  # each table has its own values
+    for name in [name for name in sys.modules if name.startswith("glowviz_loaded_")]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 @pytest.fixture

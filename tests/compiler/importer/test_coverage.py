@@ -12,7 +12,6 @@ WITHOUT = {
     "ai.onnx.ml::CastMap": "its operand is a map, which no other op makes",
     "ai.onnx.ml::DictVectorizer": "its operand is a map, which no other op makes",
     "ai.onnx.ml::ZipMap": "its result is a sequence of maps; the scores before it are what it repeats",
-    "ai.onnx.ml::SVMClassifier": "not written yet",
 }
 CONTROL = {"If", "Loop", "Scan"}
 NEWEST = {(s.domain, s.name): s for s in defs.get_all_schemas() if not s.domain.startswith("ai.onnx.preview.t")}
