@@ -1,30 +1,23 @@
 // What is known of the open recording: overview and ledger, kept up to date while the compiler still writes.
 
 import { address, forget, get } from "./api.js";
+import { published } from "./published.js";
 import { state, subscribe, update } from "./state.js";
 
 const POLL = 400;
 
-let current = { recording: null, overview: null, passes: null, error: null };
-const listeners = new Set();
+const known = published({ recording: null, overview: null, passes: null, error: null });
 let timer = 0;
 let turn = 0;
 let wanted = null; // a state to go to as soon as the recording has grown up to it
 
-export function session() {
-  return current;
-}
+export const session = known.now;
 
 // Calls `listener(session)` now and whenever overview or ledger change; returns a function that stops it.
-export function onSession(listener) {
-  listeners.add(listener);
-  listener(current);
-  return () => listeners.delete(listener);
-}
+export const onSession = known.listen;
 
 function publish(changes) {
-  current = { ...current, ...changes };
-  listeners.forEach((listener) => listener(current));
+  known.publish({ ...session(), ...changes });
 }
 
 export function watchSession() {
@@ -52,8 +45,8 @@ export async function refresh(mine = turn) {
       get(address(recording, "overview"), { fresh: true }), get(address(recording, "passes"), { fresh: true }),
     ]);
     if (mine !== turn) return;
-    const grown = current.overview && current.overview.snapshots !== overview.snapshots;
-    const finished = current.overview && current.overview.status === "running" && overview.status !== "running";
+    const grown = session().overview && session().overview.snapshots !== overview.snapshots;
+    const finished = session().overview && session().overview.status === "running" && overview.status !== "running";
     if (grown || finished) forget(`/api/r/${recording}/`);
     publish({ overview, passes, error: null });
     if (grown || finished) update({ version: state().version + 1 }, { undo: false });
@@ -79,7 +72,7 @@ export function goTo(at, more = {}) {
 
 // The next (or previous) pass that changed something; with `any`, every pass counts.
 export function stepPass(direction, any = false) {
-  const rows = current.passes && current.passes.rows;
+  const rows = session().passes && session().passes.rows;
   if (!rows) return;
   const stops = rows.snapshot.filter((at, row) => at >= 0 && (any || at === 0 || rows.changes[row] > 0 || rows.state[row] === "failed"));
   const here = state().at;
@@ -89,5 +82,5 @@ export function stepPass(direction, any = false) {
 
 // The ledger row of snapshot `at`, or -1.
 export function rowOf(at) {
-  return current.passes ? current.passes.rows.snapshot.lastIndexOf(at) : -1;
+  return session().passes ? session().passes.rows.snapshot.lastIndexOf(at) : -1;
 }

@@ -1,26 +1,17 @@
 // Starting a compilation and following its job; a model with free dimensions first asks for them.
 
 import { forget, get, post, remove } from "../core/api.js";
+import { published } from "../core/published.js";
 import { goTo, onSession, refresh, returnTo, session } from "../core/session.js";
 import { state, update } from "../core/state.js";
 import { openOverlay } from "./overlays.js";
 
 const POLL = 350;
-const listeners = new Set();
-let job = null;
+const { now: current, listen, publish } = published(null);
 let following = null; // the recording whose job is asked after
 
 // Calls `listener(job)` now and on each change; job is null when nothing runs.
-export function onJob(listener) {
-  listeners.add(listener);
-  listener(job);
-  return () => listeners.delete(listener);
-}
-
-function publish(next) {
-  job = next;
-  listeners.forEach((listener) => listener(job));
-}
+export const onJob = listen;
 
 // Asks the server to compile; `request` names a model, an upload, a gallery card or a recording to compile again.
 export async function compile(request) {
@@ -86,8 +77,8 @@ function showFailure(identifier) {
 }
 
 export async function cancelJob() {
-  if (!job) return;
-  const { id } = job;
+  if (!current()) return;
+  const { id } = current();
   await remove(`/api/jobs/${id}`).catch(() => {});
   publish(null);
   if (following === null) follow(id);

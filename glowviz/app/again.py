@@ -148,7 +148,7 @@ def bisect_by(
     from glowviz.compiler.reproducer import predicate_test, time_test, write_part
 
     model, chosen = source(main, files, options, load), choices(options)
-    keys = ("shapes", "target", "threads", "disable", "order")
+    keys = ("shapes", "target", "threads", "disable", "order", "precision")
     made = Compilation(model, **{key: chosen[key] for key in keys}, options=chosen.get("options"))
     progress(0.05, "Bisect: compiling again")
     if question["kind"] == "time":

@@ -79,10 +79,9 @@ def compare(models: Sequence[str | Path], engines: Sequence[str] = ("glowviz", "
 
     Each engine has about `seconds` of calls a model, at least 5 windows; `shapes` binds free dimensions by
     input name; the first engine is the one that ratios are for; `glowviz@1` is an engine with a number of threads
-    of its own. Engines that do not know the `precision` compute in f32. With several threads
-    each round begins with a calibration loop, and rounds in which the cores did
-    not scale do not count for ratios. Raises Problem for a model that is not
-    there; an engine that cannot run a model has its reason in its row instead of times.
+    of its own. Engines that do not know the `precision` compute in f32. With several threads a calibration loop runs
+    beside every window, and rounds in which the cores did not scale do not count for ratios. Raises Problem for a
+    model that is not there; an engine that cannot run a model has its reason in its row instead of times.
     """
     for model in models:
         if not Path(model).is_file():

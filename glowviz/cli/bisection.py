@@ -58,7 +58,7 @@ def bisect_by(options: argparse.Namespace, chosen: dict[str, Any], saved: Path |
     from glowviz.compiler.predicates import Pattern, Peak, Predicate
     from glowviz.compiler.reproducer import predicate_test, time_test, write_part
 
-    keys = ("shapes", "target", "threads", "disable", "options", "order")
+    keys = ("shapes", "target", "threads", "disable", "options", "order", "precision")
     made, told = Compilation(source(options.model), **{key: chosen[key] for key in keys}), chosen["progress"]
     predicate: Predicate = Peak(options.peak or None)
     if options.pattern:

@@ -16,7 +16,7 @@ from glowviz.compiler.backends.inputs import noise
 from glowviz.compiler.cutout import cut_out, smallest_cut
 from glowviz.compiler.graph import Graph
 from glowviz.compiler.ledger import Ledger
-from glowviz.compiler.pipeline import arranged, import_graph, lower_to_program, optimize, with_shapes
+from glowviz.compiler.pipeline import PRECISIONS, arranged, import_graph, lower_to_program, optimize, with_shapes
 from glowviz.compiler.predicates import Pattern, Peak, Predicate
 from glowviz.compiler.problem import Problem
 from glowviz.compiler.program import Program
@@ -205,6 +205,7 @@ class Compilation:
     disable: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] | None = None
     order: Any = None
+    precision: str = "f32"
 
     def steps(self) -> list[tuple[str, Any]]:
         """Every (pass, state)."""
@@ -225,7 +226,8 @@ class Compilation:
 
     def _lowered(self, ledger: Ledger) -> tuple[Program, Any]:
         backend = backend_named(self.target, self.threads)
-        graph = optimize(import_graph(self.source, self.shapes, ledger), ledger, backend, arranged(self.order))
+        stages = (*arranged(self.order), *PRECISIONS[self.precision])
+        graph = optimize(import_graph(self.source, self.shapes, ledger), ledger, backend, stages)
         return lower_to_program(graph, ledger, backend)
 
 

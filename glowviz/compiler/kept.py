@@ -10,10 +10,10 @@ import shutil
 import stat
 import sys
 import tempfile
-import weakref
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -21,8 +21,9 @@ from typing import Any
 
 import glowviz.compiler
 from glowviz.compiler.backends.base import Backend, Executable, KeepingBackend
-from glowviz.compiler.folders import cache_folder
+from glowviz.compiler.folders import beyond, bytes_in, cache_folder
 from glowviz.compiler.hashes import FileIdentity, file_hash, identity
+from glowviz.compiler.loading import LOADED
 from glowviz.compiler.ops.base import OPS
 from glowviz.compiler.plugins import load_plugins
 from glowviz.compiler.rewrite import PASSES
@@ -36,6 +37,9 @@ LARGE = 16 << 20
 """Bytes of one from which all are looked at; after smaller ones every sixteenth time."""
 FREE = 8
 """A kept model takes at most one part in so many of the free space of its disk."""
+FRESH = ".new-"
+ABANDONED = 3600.0
+"""Seconds after which a folder that was not finished never will be."""
 FILES = "files.json"
 """The side files of the model and their identities."""
 
@@ -67,7 +71,6 @@ class Shelf:
         fresh = self._fresh()
         if fresh is None:
             return build(None)[0]
-        forget = weakref.finalize(self, shutil.rmtree, fresh, ignore_errors=True)
         try:
             executable, whole = build(fresh)
             with suppress(OSError):  # another process may have been faster, or tidy up at this moment
@@ -75,23 +78,23 @@ class Shelf:
                     self._take(fresh)
             return executable
         finally:
-            forget()
+            shutil.rmtree(fresh, ignore_errors=True)
 
     def _fresh(self) -> Path | None:
         """A new folder beside the place; None where nothing can be written."""
         with suppress(OSError):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return Path(tempfile.mkdtemp(dir=self.path.parent, prefix=".new-"))
+            return Path(tempfile.mkdtemp(dir=self.path.parent, prefix=FRESH))
         return None
 
     def _take(self, fresh: Path) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         fresh.rename(self.path)
-        if self.path.name.startswith("0") or _bytes_in(self.path) > LARGE:  # looking at all of them takes time
+        if self.path.name.startswith("0") or bytes_in(self.path) > LARGE:  # looking at all of them takes time
             prune(self.path.parent)
 
     def _fits(self, fresh: Path) -> bool:
-        size = _bytes_in(fresh)
+        size = bytes_in(fresh)
         return size <= LIMIT // 4 and size <= shutil.disk_usage(fresh).free // FREE
 
     def _name_files(self, fresh: Path, executable: Executable) -> bool:
@@ -113,12 +116,13 @@ def shelf_of(source: Any, backend: Backend, choices: Any) -> Shelf | None:
     That is so for graphs and models without a file, for passes and operators from elsewhere, and where every pass is
     to be verified or told of: then all of them have to run.
     """
-    if not isinstance(backend, KeepingBackend) or not backend.all_ours or _is_watched() or _has_strangers():
+    machine = backend.facts() if isinstance(backend, KeepingBackend) else None
+    if machine is None or _is_watched() or _has_strangers():
         return None
     try:
         model = Path(os.fspath(source)).absolute() if isinstance(source, (str, os.PathLike)) else None
         content = file_hash(model) if model else hashlib.sha256(_bytes_of(source)).hexdigest()
-        facts = [FORMAT, str(model), content, *_compiler(), _machine(backend), _plain(choices), _tuned()]
+        facts = [FORMAT, str(model), content, *_compiler(), machine, _plain(choices)]
         text = json.dumps(facts)
     except (OSError, TypeError, ValueError):  # no file, no bytes, or choices that are not plain data
         return None
@@ -131,16 +135,12 @@ def kept_folder() -> Path:
 
 
 def prune(folder: Path, limit: int = LIMIT) -> None:
-    """Delete the models unused for longest until the rest fits."""
-    known = []
-    for path in folder.glob("[!.]*"):
-        with suppress(OSError):  # another process may delete it at this moment
-            known.append((path.stat().st_mtime_ns, _bytes_in(path), path))
-    total = sum(size for _, size, _ in known)
-    for _, size, path in sorted(known)[:-1]:
-        if total <= limit:
-            return
-        total -= size
+    """Delete the models unused for longest until the rest fits, and what processes that were killed have left."""
+    gone = beyond(folder.glob("[!.]*"), limit)
+    for path in folder.glob(f"{FRESH}*"):
+        with suppress(OSError):  # its process may finish it at this moment
+            gone += [path] if path.stat().st_mtime < time.time() - ABANDONED else []
+    for path in gone:
         shutil.rmtree(path, ignore_errors=True)
 
 
@@ -164,7 +164,7 @@ def _has_strangers() -> bool:
     declared += [rule.function.__module__ for one in PASSES.values() for rule in one.rules]
     declared += [kind.__module__ for kind in OPS.values()]
     return any(not name.startswith("glowviz.") for name in declared) or any(
-        name.startswith("glowviz_loaded_") for name in sys.modules
+        name.startswith(LOADED) for name in sys.modules
     )
 
 
@@ -185,25 +185,9 @@ def _sources(folder: str) -> Iterator[tuple[str, int, int]]:
             yield entry.path, status.st_size, status.st_mtime_ns
 
 
-def _machine(backend: KeepingBackend) -> list[Any]:
-    target = {field.name: getattr(backend.target, field.name) for field in fields(backend.target)}
-    return [
-        backend.name,
-        backend.threads,
-        *(repr(sorted(v) if isinstance(v, frozenset) else v) for v in target.values()),
-    ]
-
-
 def _plain(choices: Any) -> Any:
     """The same data in the one order of its keys; TypeError for what JSON does not know."""
     return json.loads(json.dumps(choices, sort_keys=True))
-
-
-def _tuned() -> str:
-    """Schedules that were measured to be better count as a choice."""
-    with suppress(OSError):
-        return hashlib.sha256((cache_folder() / "tuned.json").read_bytes()).hexdigest()
-    return ""
 
 
 def _identity_of(path: Path) -> FileIdentity | None:
@@ -218,7 +202,3 @@ def _is_private(folder: Path) -> bool:
         return True
     status = folder.stat()
     return status.st_uid == os.getuid() and not status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-
-
-def _bytes_in(folder: Path) -> int:
-    return sum(entry.stat().st_size for entry in os.scandir(folder))

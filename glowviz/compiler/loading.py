@@ -25,6 +25,8 @@ from glowviz.compiler.program import Program
 from glowviz.compiler.rewrite import PASSES, Pass, graph_pass, program_pass
 
 OPTION = "--load"
+LOADED = "glowviz_loaded_"
+"""What the names of modules that were run from files begin with."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def _forget_others(module: ModuleType, passes: Mapping[str, Pass]) -> None:
 def _file(one: Loading) -> ModuleType:
     """The module of a file, run anew; it lives as long as the process, under a name that comes from its path."""
     path = _readable(one.source)
-    name = "glowviz_loaded_" + hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:12]
+    name = LOADED + hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:12]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise Problem(f"{one.source} is no Python file", OPTION, "a file whose name ends in .py, or module:function")

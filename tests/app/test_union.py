@@ -15,7 +15,7 @@ from glowviz.app.union import aligned, difference, in_order
 from glowviz.app.views.compare import compare
 from glowviz.compiler.recording.reader import Recording
 from glowviz.compiler.text import parse_graph
-from tests.browser.test_tasks import TEXT
+from tests.small_network import TEXT
 
 STATES = [mark.key for mark in CHANGES]
 

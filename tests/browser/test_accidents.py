@@ -6,11 +6,9 @@ from pathlib import Path
 import onnx
 import pytest
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
 from glowviz.jobs import Limits
-from tests.browser.conftest import Tab, compiled, open_path, serving
+from tests.browser.conftest import Tab, compiled, open_path
+from tests.browser.working import working
 
 pytestmark = pytest.mark.browser
 OWN = Path(__file__).with_name("accident_passes.py")
@@ -27,10 +25,9 @@ TEXT = """graph @{name}(%x: f32[4]) {{
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    workshop = JobWorkshop(Store(tmp_path_factory.mktemp("store")), load=[str(OWN)], limits=Limits(memory=2 << 30))
-    with serving(real_services(workshop.store, workshop)) as address:
+    options = {"load": [str(OWN)], "limits": Limits(memory=2 << 30)}
+    with working(tmp_path_factory.mktemp("store"), **options) as (address, _):
         yield address
-    workshop.close()
 
 
 def opened(tab: Tab, folder: Path, name: str) -> None:

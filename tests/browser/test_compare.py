@@ -6,11 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import READY, Tab, compiled, serving
-from tests.browser.test_tasks import TEXT
+from tests.browser.conftest import READY, Tab, compiled
+from tests.browser.working import network, working
 
 pytestmark = pytest.mark.browser
 
@@ -19,14 +16,10 @@ pytestmark = pytest.mark.browser
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str, str]]:
     """The server's address, a run with all passes, and one without folding of BatchNorm and another order of days."""
     folder = tmp_path_factory.mktemp("compare")
-    workshop = JobWorkshop(Store(folder))
-    path = folder / "both.glow"
-    path.write_text(TEXT)
-    one = workshop.open_path(path)["recording"]
-    two = workshop.compile({"recording": one, "disable": ["fold_batchnorm"]})["recording"]
-    with serving(real_services(workshop.store, workshop)) as address:
+    with working(folder) as (address, workshop):
+        one = workshop.open_path(network(folder))["recording"]
+        two = workshop.compile({"recording": one, "disable": ["fold_batchnorm"]})["recording"]
         yield address, one, two
-    workshop.close()
 
 
 @pytest.fixture

@@ -8,23 +8,19 @@ import pytest
 
 import glowviz
 import glowviz.compiler.pipeline  # registers ops and passes
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
 from glowviz.compiler.text import parse_graph
 from glowviz.compiler.trial_run import TrialRun
 from tests.app.test_hunt import TEXT
-from tests.browser.conftest import READY, Tab, open_path, serving
+from tests.browser.conftest import READY, Tab, open_path
+from tests.browser.working import working
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    workshop = JobWorkshop(Store(tmp_path_factory.mktemp("store")))
-    with serving(real_services(workshop.store, workshop)) as address:
+    with working(tmp_path_factory.mktemp("store")) as (address, _):
         yield address
-    workshop.close()
 
 
 @pytest.fixture(scope="module")

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import READY, Tab, compiled, serving
-from tests.browser.test_tasks import TEXT
+from tests.browser.conftest import Tab
+from tests.browser.working import one_run, open_run
 
 pytestmark = pytest.mark.browser
 TABLE = ".kernel-table .virtual .table-row"
@@ -20,14 +17,8 @@ TABLE = ".kernel-table .virtual .table-row"
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("kernels")
-    workshop = JobWorkshop(Store(folder))
-    path = folder / "kernels.glow"
-    path.write_text(TEXT)
-    made = workshop.open_path(path)
-    with serving(real_services(workshop.store, workshop)) as address:
-        yield f"{address}/?recording={made['recording']}"
-    workshop.close()
+    with one_run(tmp_path_factory.mktemp("kernels")) as link:
+        yield link
 
 
 @pytest.fixture
@@ -36,10 +27,7 @@ def address() -> str:
 
 
 def opened(tab: Tab, link: str) -> None:
-    tab.address = link.split("/?")[0]
-    tab.page.goto(f"{link}&dock=kernels")
-    tab.page.wait_for_selector(READY)
-    compiled(tab)
+    open_run(tab, f"{link}&dock=kernels")
     tab.page.wait_for_selector(TABLE)
     tab.page.wait_for_selector("canvas.roofline")
 

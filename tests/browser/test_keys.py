@@ -5,20 +5,23 @@ from pathlib import Path
 
 import pytest
 
-from tests.browser.conftest import READY, Tab, compiled
-from tests.browser.test_tasks import SIX_LINES, WRONG, started
+from tests.browser.conftest import Tab
+from tests.browser.test_tasks import SIX_LINES, WRONG
+from tests.browser.working import one_run, open_run
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from started(tmp_path_factory.mktemp("keys"), [])
+    with one_run(tmp_path_factory.mktemp("keys")) as link:
+        yield link
 
 
 @pytest.fixture(scope="module")
 def wrong_link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from started(tmp_path_factory.mktemp("wrong_keys"), [str(WRONG)])
+    with one_run(tmp_path_factory.mktemp("wrong_keys"), load=[str(WRONG)]) as link:
+        yield link
 
 
 @pytest.fixture
@@ -31,10 +34,7 @@ class Keys:
 
     def __init__(self, tab: Tab, link: str) -> None:
         self.tab = tab
-        tab.address = link.split("/?")[0]
-        tab.page.goto(link)
-        tab.page.wait_for_selector(READY)
-        compiled(tab)
+        open_run(tab, link)
         assert tab.state("selected") is None
 
     def press(self, *keys: str) -> None:

@@ -4,20 +4,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import READY, Tab, compiled, serving
+from tests.browser.conftest import READY, Tab, compiled
+from tests.browser.working import working
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    workshop = JobWorkshop(Store(tmp_path_factory.mktemp("store")))
-    with serving(real_services(workshop.store, workshop)) as address:
+    with working(tmp_path_factory.mktemp("store")) as (address, _):
         yield address
-    workshop.close()
 
 
 @pytest.mark.parametrize("tab", ["light", "dark"], indirect=True, ids=["light", "dark"])

@@ -6,25 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import READY, Tab, compiled, serving
-from tests.browser.test_tasks import TEXT
+from tests.browser.conftest import Tab
+from tests.browser.working import one_run, open_run
 
 pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("passes")
-    workshop = JobWorkshop(Store(folder))
-    path = folder / "passes.glow"
-    path.write_text(TEXT)
-    made = workshop.open_path(path)
-    with serving(real_services(workshop.store, workshop)) as address:
-        yield f"{address}/?recording={made['recording']}"
-    workshop.close()
+    with one_run(tmp_path_factory.mktemp("passes")) as link:
+        yield link
 
 
 @pytest.fixture
@@ -32,15 +23,8 @@ def address() -> str:
     return "http://127.0.0.1"
 
 
-def fresh(tab: Tab, link: str) -> None:
-    tab.address = link.split("/?")[0]
-    tab.page.goto(link)
-    tab.page.wait_for_selector(READY)
-    compiled(tab)
-
-
 def test_a_row_says_what_its_pass_did_in_numbers(tab: Tab, link: str) -> None:
-    fresh(tab, link)
+    open_run(tab, link)
     row = tab.page.locator(".pass[data-pass=fold_batchnorm]").first
     assert row.locator(".fired").inner_text() == "2 of 3"
     row.click()
@@ -50,7 +34,7 @@ def test_a_row_says_what_its_pass_did_in_numbers(tab: Tab, link: str) -> None:
 
 
 def test_rewrites_of_one_rule_are_stepped_through(tab: Tab, link: str) -> None:
-    fresh(tab, link)
+    open_run(tab, link)
     tab.page.locator(".pass[data-pass=fold_batchnorm]").first.click()
     tab.page.locator(".change-group", has_text="next by conv_bn").first.get_by_text("next by conv_bn").click()
     tab.until("window.glowviz.state().selected === 'n1'")
@@ -65,7 +49,7 @@ def test_rewrites_of_one_rule_are_stepped_through(tab: Tab, link: str) -> None:
 
 
 def test_rewrites_that_touch_a_value_lead_over_the_passes(tab: Tab, link: str) -> None:
-    fresh(tab, link)
+    open_run(tab, link)
     tab.click("n2")
     seen = []
     for _ in range(3):
@@ -82,7 +66,7 @@ def test_rewrites_that_touch_a_value_lead_over_the_passes(tab: Tab, link: str) -
 
 
 def test_an_option_of_a_pass_is_tried_and_stands_beside(tab: Tab, link: str) -> None:
-    fresh(tab, link)
+    open_run(tab, link)
     tab.page.keyboard.press(">")
     tab.page.keyboard.type("Compile again")
     tab.page.keyboard.press("Enter")
@@ -102,7 +86,7 @@ def test_an_option_of_a_pass_is_tried_and_stands_beside(tab: Tab, link: str) -> 
 
 
 def test_two_rows_are_compared_by_shift(tab: Tab, link: str) -> None:
-    fresh(tab, link)
+    open_run(tab, link)
     tab.page.locator(".pass[data-pass=fuse]").first.click()
     at = tab.state("at")
     tab.page.locator(".pass[data-pass=bind_shapes]").first.click(modifiers=["Shift"])

@@ -10,13 +10,12 @@ from playwright.sync_api import Browser
 
 import glowviz
 from glowviz.app.export import one_page
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
 from glowviz.app.workshop import JobWorkshop
 from glowviz.compiler.backends import backend_named
 from glowviz.compiler.text import parse_graph
 from tests.app.test_recordings import TEXT
-from tests.browser.conftest import Tab, compiled, open_path, serving, watched
+from tests.browser.conftest import Tab, compiled, open_path, watched
+from tests.browser.working import working
 
 pytestmark = pytest.mark.browser
 HOSTILE = [
@@ -25,16 +24,19 @@ HOSTILE = [
 
 
 @pytest.fixture(scope="module")
-def workshop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JobWorkshop]:
-    made = JobWorkshop(Store(tmp_path_factory.mktemp("store")))
-    yield made
-    made.close()
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, JobWorkshop]]:
+    with working(tmp_path_factory.mktemp("store")) as served:
+        yield served
 
 
-@pytest.fixture(scope="module")
-def address(workshop: JobWorkshop) -> Iterator[str]:
-    with serving(real_services(workshop.store, workshop)) as address:
-        yield address
+@pytest.fixture
+def workshop(served: tuple[str, JobWorkshop]) -> JobWorkshop:
+    return served[1]
+
+
+@pytest.fixture
+def address(served: tuple[str, JobWorkshop]) -> str:
+    return served[0]
 
 
 def model_file(path: Path, names: list[str]) -> Path:

@@ -10,33 +10,11 @@ import onnx
 import pytest
 from playwright.sync_api import Locator
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import READY, Tab, compiled, serving
+from tests.browser.conftest import READY, Tab
+from tests.browser.working import one_run, open_run
 
 pytestmark = pytest.mark.browser
 WRONG = Path(__file__).with_name("wrong_pass.py")
-TEXT = """graph @tasks(%x: f32[1x8x32x32]) {
-  const %w1: f32[16x8x3x3] = normal(seed=1)
-  const %w2: f32[16x16x3x3] = normal(seed=2)
-  const %w3: f32[16x16x1x1] = normal(seed=3)
-  const %g: f32[16] = splat 1.5
-  const %b: f32[16] = splat 0.25
-  const %v: f32[16] = splat 2
-  %c1: f32[1x16x32x32] = Conv(%x, %w1) {strides=[1, 1], pads=[1, 1, 1, 1]}  as first  from conv1
-  %n1: f32[1x16x32x32] = BatchNormalization(%c1, %g, %b, %b, %v)  as norm1  from norm1
-  %r1: f32[1x16x32x32] = Relu(%n1)  from relu1
-  %c2: f32[1x16x32x32] = Conv(%r1, %w2) {strides=[1, 1], pads=[1, 1, 1, 1]}  as second  from conv2
-  %n2: f32[1x16x32x32] = BatchNormalization(%c2, %g, %b, %b, %v)  as norm2  from norm2
-  %wrong: f32[1x16x32x32] = Relu(%n2)  as last_relu  from relu2
-  %c3: f32[1x16x32x32] = Conv(%wrong, %w3) {strides=[1, 1], pads=[0, 0, 0, 0]}  as third  from conv3
-  %n3: f32[1x16x32x32] = BatchNormalization(%c3, %g, %b, %b, %v)  as norm3  from norm3
-  %t3: f32[1x16x32x32] = Tanh(%c3)  from tanh3
-  %s: f32[1x16x32x32] = Add(%n3, %t3)  as sum  from add
-  return "y"=%s
-}
-"""
 SIX_LINES = """graph @six(%x: f32[4]) {
   %a: f32[4] = Relu(%x)
   %b: f32[4] = Relu(%x)
@@ -69,32 +47,21 @@ class Hands:
         self.tab.page.keyboard.type(text)
 
 
-def started(folder: Path, load: list[str]) -> Iterator[str]:
-    workshop = JobWorkshop(Store(folder), load=load)
-    path = folder / "tasks.glow"
-    path.write_text(TEXT)
-    made = workshop.open_path(path)
-    with serving(real_services(workshop.store, workshop)) as address:
-        yield f"{address}/?recording={made['recording']}"
-    workshop.close()
-
-
 @pytest.fixture(scope="module")
 def link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from started(tmp_path_factory.mktemp("tasks"), [])
+    with one_run(tmp_path_factory.mktemp("tasks")) as link:
+        yield link
 
 
 @pytest.fixture(scope="module")
 def wrong_link(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    yield from started(tmp_path_factory.mktemp("wrong"), [str(WRONG)])
+    with one_run(tmp_path_factory.mktemp("wrong"), load=[str(WRONG)]) as link:
+        yield link
 
 
 def fresh(tab: Tab, link: str) -> Hands:
     """The recording freshly opened, compiled and timed, nothing selected."""
-    tab.address = link.split("/?")[0]
-    tab.page.goto(link)
-    tab.page.wait_for_selector(READY)
-    compiled(tab)
+    open_run(tab, link)
     assert tab.state("selected") is None
     return Hands(tab)
 

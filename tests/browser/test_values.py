@@ -10,11 +10,9 @@ from onnx import helper, numpy_helper
 from PIL import Image
 from playwright.sync_api import Route
 
-from glowviz.app.server import real_services
-from glowviz.app.store import Store
-from glowviz.app.workshop import JobWorkshop
-from tests.browser.conftest import Tab, compiled, open_path, serving
+from tests.browser.conftest import Tab, compiled, open_path
 from tests.browser.test_hands_and_eyes import violations
+from tests.browser.working import working
 
 pytestmark = pytest.mark.browser
 THEMES = pytest.mark.parametrize("tab", ["light", "dark"], indirect=True, ids=["light", "dark"])
@@ -22,10 +20,8 @@ THEMES = pytest.mark.parametrize("tab", ["light", "dark"], indirect=True, ids=["
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    workshop = JobWorkshop(Store(tmp_path_factory.mktemp("store")))
-    with serving(real_services(workshop.store, workshop)) as address:
+    with working(tmp_path_factory.mktemp("store")) as (address, _):
         yield address
-    workshop.close()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from glowviz.compiler.problem import Problem
 from glowviz.compiler.reproducer import predicate_test, write_part
 from glowviz.compiler.rewrite import PASSES, Edit, Rewrite, apply, rule
 from glowviz.compiler.text import parse_graph
-from tests.browser.test_tasks import TEXT
+from tests.small_network import TEXT
 
 
 @rule(Relu)
@@ -125,3 +125,9 @@ def test_the_pass_that_slows_a_run_down(monkeypatch: pytest.MonkeyPatch) -> None
     assert "with it" in found.told
     assert found.rewrite >= 1
     assert found.part is not None
+
+
+def test_a_search_compiles_in_the_precision_of_the_run() -> None:
+    names = [name for name, _ in Compilation(parse_graph(TEXT), target="interpreter", precision="bf16").steps()]
+    assert "use_bf16" in names
+    assert "use_bf16" not in [name for name, _ in Compilation(parse_graph(TEXT), target="interpreter").steps()]

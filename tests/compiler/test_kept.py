@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,7 @@ def test_another_model_at_the_same_place_is_compiled(model: Path) -> None:
 
 def test_tuned_schedules_count_as_a_choice(model: Path, tmp_path: Path) -> None:
     _compiled(model)
-    (tmp_path / "cache" / "tuned.json").write_text("{}")
+    (tmp_path / "cache" / "tuned.json").write_text('{"some kernel": {"algorithm": "direct"}}')
     assert not _compiled(model)[1]
 
 
@@ -236,6 +237,14 @@ def test_the_models_unused_for_longest_go_first(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} == {"new", "old"}
     kept.prune(tmp_path, 10)
     assert {path.name for path in tmp_path.iterdir()} == {"new"}
+
+
+def test_what_a_killed_process_left_is_tidied_up(tmp_path: Path) -> None:
+    for name, age in ((".new-old", 2 * kept.ABANDONED), (".new-young", 0)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    kept.prune(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {".new-young"}
 
 
 def test_another_shape_is_kept_as_well(tmp_path: Path) -> None:

@@ -151,11 +151,8 @@ class Backend(Protocol):
 class KeepingBackend(Backend, Protocol):
     """A backend whose executables can be kept: the same model and choices are then found, and not compiled again."""
 
-    @property
-    def threads(self) -> int: ...
-    @property
-    def all_ours(self) -> bool:
-        """Nobody added kernels: the code depends on glowviz, the model and the choices alone."""
+    def facts(self) -> list[str] | None:
+        """All that decides the code besides the program; None where somebody added kernels: then nothing is kept."""
         ...
 
     def build_into(self, folder: Path | None, program: Program, plan: MemoryPlan) -> tuple[Executable, bool]:

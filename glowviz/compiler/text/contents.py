@@ -11,7 +11,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from glowviz.compiler.folders import cache_folder
+from glowviz.compiler.folders import beyond, cache_folder
 from glowviz.compiler.graph import Graph, Payload
 from glowviz.compiler.program import Program
 from glowviz.compiler.text.literals import payload_text
@@ -121,10 +121,6 @@ def _store(digest: str, array: np.ndarray) -> None:
 
 def _evict() -> None:
     """Remove the contents used longest ago until the store is within its limit."""
-    with suppress(OSError):  # another process may evict at the same time
-        files = sorted(_folder().glob("*.npz"), key=lambda path: -path.stat().st_mtime)
-        total = 0
-        for path in files:
-            total += path.stat().st_size
-            if total > STORE_LIMIT:
-                path.unlink(missing_ok=True)
+    for path in beyond(_folder().glob("*.npz"), STORE_LIMIT):
+        with suppress(OSError):  # another process may evict at the same time
+            path.unlink(missing_ok=True)

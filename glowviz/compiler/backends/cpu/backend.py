@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from glowviz.compiler.backends.cpu.executable import CpuExecutable
 from glowviz.compiler.backends.cpu.kept import WEIGHTS, can_be_kept, read_kept, write_kept
 from glowviz.compiler.backends.cpu.pack_weights import pack_weights
 from glowviz.compiler.backends.cpu.registry import GENERAL, KERNELS
+from glowviz.compiler.backends.cpu.tuned import load_tuned
 from glowviz.compiler.program import MemoryPlan, Program
 from glowviz.compiler.rewrite import Pass
 from glowviz.compiler.target import Target
@@ -48,10 +50,12 @@ class CpuBackend:
         self._refuse_foreign()
         return build(program, plan, self.target, self.threads)
 
-    @property
-    def all_ours(self) -> bool:
-        """Nobody added kernels."""
-        return all(f.__module__.startswith("glowviz.") for f in (*KERNELS.values(), *GENERAL.values()))
+    def facts(self) -> list[str] | None:
+        """Name, threads, every field of the target, and the schedules that were measured to be faster."""
+        if any(not one.__module__.startswith("glowviz.") for one in (*KERNELS.values(), *GENERAL.values())):
+            return None
+        target = [repr(sorted(v) if isinstance(v, frozenset) else v) for v in vars(self.target).values()]
+        return [self.name, str(self.threads), *target, json.dumps(load_tuned(), sort_keys=True)]
 
     def build_into(self, folder: Path | None, program: Program, plan: MemoryPlan) -> tuple[CpuExecutable, bool]:
         """The same, leaving in a folder, if there is one, what `restore` needs; whether that is all there."""

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 from glowviz.compiler.backends.cpu.heavy import heavy_of
 from glowviz.compiler.backends.cpu.kernels import choose_conv, choose_winograd
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
 from glowviz.compiler.backends.cpu.kernels.winograd_transforms import PAIRS
+from glowviz.compiler.backends.cpu.options import Layer, Option, chosen, within
 from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_maps import DIRECT
 from glowviz.compiler.backends.cpu.plan_winograd import plan_conv_by_tiles
@@ -31,67 +30,16 @@ WORTH = 0.93  # of the time of direct convolution from which tiles are worth the
 LARGEST = 8  # numbers of a transformed line, at most
 
 
-@dataclass(frozen=True)
-class Option:
-    """One way to compute a layer: model cycles, and what estimates its error, which is asked only where it matters."""
-
-    cost: float
-    estimate: Callable[[], float]
-    describe: Callable[[float], dict[str, Any]]
-    """The schedule, given the error."""
-
-    @cached_property
-    def error(self) -> float:
-        """As a part of the layer's largest result."""
-        return self.estimate()
-
-    @property
-    def schedule(self) -> dict[str, Any]:
-        return self.describe(self.error)
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a convolution may be: its options from the fastest on; the last is direct and has no error."""
-
-    name: str
-    options: tuple[Option, ...]
-    wide: bool = False
-
-    @property
-    def best(self) -> Option:
-        return self.options[0]
-
-
 def algorithms(program: Program, target: Target) -> dict[str, dict[str, Any]]:
     """Value of each convolution that is to be done by tiles -> its schedule."""
-    layers = []
+    narrow, wide = list[Layer](), list[Layer]()
     for instr in program.instructions:
         try:
-            options = options_of(instr, program, target)
+            layer = Layer(instr.value or instr.outs[0], options_of(instr, program, target))
         except Unsupported:
             continue
-        wide = isinstance(heavy_of(instr, program).op, WideConv)
-        layers.append(Layer(instr.value or instr.outs[0], options, wide))
-    kept = _within([layer for layer in layers if not layer.wide], BUDGET)
-    kept += _within([layer for layer in layers if layer.wide], BUDGET_OF_BF16)
-    return {layer.name: layer.best.schedule for layer in kept if layer.best.error > 0}
-
-
-def _within(layers: list[Layer], budget: float) -> list[Layer]:
-    """The layers with slower options where their errors would add up to more than the budget."""
-    while sum(layer.best.error for layer in layers) > budget:
-        worst = max(range(len(layers)), key=lambda n: _price(layers[n]))
-        layers[worst] = replace(layers[worst], options=layers[worst].options[1:])
-    return layers
-
-
-def _price(layer: Layer) -> float:
-    """Error that going back one option saves, for each cycle that it costs."""
-    if len(layer.options) < 2:
-        return 0.0
-    now, then = layer.options[:2]
-    return max(now.error - then.error, 0.0) / max(then.cost - now.cost, 1.0)
+        (wide if isinstance(heavy_of(instr, program).op, WideConv) else narrow).append(layer)
+    return chosen(within(narrow, BUDGET)) | chosen(within(wide, BUDGET_OF_BF16))
 
 
 def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, ...]:
@@ -105,7 +53,7 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
     if plan.family is not DIRECT:
         raise Unsupported("not a dense convolution")
     direct = choose_conv.expected(plan.spec, target)
-    found = [Option(direct, lambda: 0.0, lambda _: {})]
+    found = [Option(direct, lambda: 0.0)]
     taps = program.buffers[heavy.op.w].type.dims[-1]
     for size in (s for s in PAIRS if taps < s <= LARGEST and taps > 1):
         tiled = plan_conv_by_tiles(heavy, program, target, size - taps + 1)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from math import inf
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from glowviz.compiler.backends.cpu.heavy import heavy_of
+from glowviz.compiler.backends.cpu.heavy import Heavy, heavy_of
 from glowviz.compiler.backends.cpu.kernels import choose_gemm, choose_strassen
 from glowviz.compiler.backends.cpu.kernels.boxes import Unsupported
+from glowviz.compiler.backends.cpu.kernels.strassen import StrassenSchedule, StrassenSpec
+from glowviz.compiler.backends.cpu.options import Layer, Option, chosen, within
+from glowviz.compiler.backends.cpu.plan import Plan
 from glowviz.compiler.backends.cpu.plan_strassen import constant_b, direct_plan, plan_product_by_blocks
 from glowviz.compiler.program import Instr, Program
 from glowviz.compiler.target import Target
@@ -26,44 +30,6 @@ GROWTH = 96 << 20
 """Bytes that the second level may add to the weights of a network; the first makes them 1.75 times as large."""
 
 
-@dataclass(frozen=True)
-class Option:
-    """One way to compute a product: model cycles, estimated error, bytes more than the plain weights, schedule.
-
-    Without a schedule it is the plain product.
-    """
-
-    cost: float
-    error: float
-    growth: int
-    schedule: dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Layer:
-    """What a product may be: its options from the fastest on; the last is plain."""
-
-    name: str
-    options: tuple[Option, ...]
-
-    @property
-    def best(self) -> Option:
-        return self.options[0]
-
-    @property
-    def slower(self) -> Layer:
-        """Without the fastest option."""
-        return replace(self, options=self.options[1:])
-
-    @property
-    def price(self) -> float:
-        """Cycles that going back one option costs, for each square of an error that it saves."""
-        if len(self.options) < 2:
-            return inf
-        now, then = self.options[:2]
-        return (then.cost - now.cost) / max(now.error**2 - then.error**2, 1e-30)
-
-
 def products(program: Program, target: Target) -> dict[str, dict[str, Any]]:
     """Value of each product that is to be done by blocks -> its schedule."""
     layers = []
@@ -72,15 +38,12 @@ def products(program: Program, target: Target) -> dict[str, dict[str, Any]]:
             layers.append(Layer(instr.value or instr.outs[0], options_of(instr, program, target)))
         except Unsupported:
             continue
-    deep = [n for n, layer in enumerate(layers) if layer.best.schedule["levels"] > 1]
+    deep = [n for n, layer in enumerate(layers) if layer.best.depth > 1]
     while deep and sum(layer.best.growth for layer in layers) > GROWTH:
         worst = deep.pop(max(range(len(deep)), key=lambda n: layers[deep[n]].best.growth))
         layers[worst] = layers[worst].slower
     allowed = MORE**2 * sum(layer.options[-1].error ** 2 for layer in layers)
-    while any(layer.best.schedule for layer in layers) and sum(layer.best.error**2 for layer in layers) > allowed:
-        worst = min(range(len(layers)), key=lambda n: layers[n].price)
-        layers[worst] = layers[worst].slower
-    return {layer.name: layer.best.schedule for layer in layers if layer.best.schedule}
+    return chosen(within(layers, allowed, lambda error: error**2))
 
 
 def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, ...]:
@@ -94,7 +57,7 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
     schedule, _ = choose_gemm.choose(direct.spec, target)
     plain = choose_gemm.cost(direct.spec, schedule, target)
     least = choose_strassen.plain_error(direct.spec.k, target)
-    found = [Option(plain, least, 0, {})]
+    found = [Option(plain, lambda: least)]
     for levels, turns in CHOICES:
         try:
             plan = plan_product_by_blocks(heavy, program, target, levels)
@@ -103,20 +66,28 @@ def options_of(instr: Instr, program: Program, target: Target) -> tuple[Option, 
         schedule, why = choose_strassen.choose(plan.spec, target)
         schedule = replace(schedule, turns=choose_strassen.even(plan.spec.depth, turns))
         cost = choose_strassen.cost(plan.spec, schedule, target)
-        shallower = min(o.cost for o in found if o.schedule.get("levels", 0) < levels)
+        shallower = min(o.cost for o in found if o.depth < levels)
         if cost < min(WORTH * shallower, found[-1].cost):
-            error = choose_strassen.scheme_error(constant_b(heavy, program), plan.spec, schedule.turns)
+            estimate = partial(_estimated, heavy, program, plan.spec, schedule.turns)
+            told = partial(_told, levels, why, cost / plain, least)
             growth = plan.spec.weight_bytes - 4 * plan.spec.k * plan.spec.n
-            told = _told(levels, why, cost / plain, error / least)
-            found.append(Option(cost, error, growth, plan.written(schedule, told)))
+            found.append(Option(cost, estimate, partial(_described, plan, schedule, told), levels, growth))
     if len(found) == 1:
         raise Unsupported("the plain product is expected to be the fastest")
     return tuple(reversed(found))
 
 
-def _told(levels: int, why: str, share: float, rounding: float) -> str:
+def _estimated(heavy: Heavy, program: Program, spec: StrassenSpec, turns: int) -> float:
+    return choose_strassen.scheme_error(constant_b(heavy, program), spec, turns)
+
+
+def _described(plan: Plan, schedule: StrassenSchedule, told: Callable[[float], str], error: float) -> dict[str, Any]:
+    return plan.written(schedule, told(error))
+
+
+def _told(levels: int, why: str, share: float, least: float, error: float) -> str:
     return (
         f"Strassen's scheme, {levels} level{'s' if levels > 1 else ''}: {7**levels} products of blocks instead of "
-        f"{8**levels}, {100 * share:.0f} % of the plain product's cycles; {why}; {rounding:.1f} times its rounding "
-        "error, estimated on these weights"
+        f"{8**levels}, {100 * share:.0f} % of the plain product's cycles; {why}; {error / least:.1f} times its "
+        "rounding error, estimated on these weights"
     )

@@ -12,7 +12,7 @@ from llvmlite import binding
 
 from glowviz.compiler.backends.cpu.elf import BrokenObject, sections
 from glowviz.compiler.backends.cpu.machine_code import CODEGEN_LEVEL, assembly, object_code, start_llvm
-from glowviz.compiler.folders import cache_folder
+from glowviz.compiler.folders import beyond, cache_folder
 from glowviz.compiler.target import Target
 
 LIMIT = 512 << 20
@@ -68,18 +68,8 @@ class ObjectCache:
 
     def prune(self, limit: int = LIMIT) -> None:
         """Delete what was unused for longest, until a quarter below the limit, if the folder is beyond it."""
-        try:
-            files = [(entry.stat(), entry.path) for entry in os.scandir(self.folder)]
-        except OSError:
-            return
-        total = sum(stat.st_size for stat, _ in files)
-        if total <= limit:
-            return
-        for stat, path in sorted(files, key=lambda file: file[0].st_mtime_ns):
-            if total <= limit * 3 // 4:
-                return
-            Path(path).unlink(missing_ok=True)
-            total -= stat.st_size
+        for path in beyond(self.folder.glob("*"), limit, limit * 3 // 4):
+            path.unlink(missing_ok=True)
 
     def _touch(self, name: str) -> None:
         try:
