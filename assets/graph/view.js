@@ -362,7 +362,8 @@ export class GraphView {
   spoken(box) {
     const s = this.scene;
     const change = this.marks.changes[s.state[box]].key;
-    return `${s.title[box]}${s.op[box] === s.title[box] ? "" : `, ${s.op[box]}`}, ${s.detail[box]}${change === "same" ? "" : ", " + change}`;
+    const named = s.op[box] === s.title[box] || s.detail[box].split(" ")[0] === s.op[box]; // once is enough
+    return `${s.title[box]}${named ? "" : `, ${s.op[box]}`}, ${s.detail[box]}${change === "same" ? "" : ", " + change}`;
   }
 
   describe() {

@@ -14,6 +14,7 @@ MOST = 5
 NEAR_PEAK = 0.8  # of the arithmetic peak; what runs faster than this leaves nothing to find
 MOVES = frozenset({"copy", "transpose", "reorder", "pad", "fill_halo", "concat", "slice", "pack", "convert_order"})
 SMALL = 0.02  # shares of time or memory below this are not worth a sentence
+SHARED = 2e-6  # seconds of an instruction from which several threads may share it
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,11 @@ def _slow(recording: Recording) -> list[Finding]:
     if not total:
         return []
     peak = (recording.meta.get("target_facts") or {}).get("peak_gflops")
-    made = [_finding_of(name, kind, total, peak) for name, kind in kinds.items()]
-    found = [one for one in made if one is not None and one.share >= SMALL]
-    widest = max(found, key=lambda one: one.share, default=None)
+    made = [(_finding_of(name, kind, total, peak), kind) for name, kind in kinds.items()]
+    told = [(one, kind) for one, kind in made if one is not None and one.share >= SMALL]
+    found = [one for one, _ in told]
+    shared = [one for one, kind in told if kind.slowest[0] >= SHARED]
+    widest = max(shared, key=lambda one: one.share, default=None)
     action = _more_threads(recording)
     if widest is None or action is None:
         return found

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import glowviz
+from glowviz.app import findings as findings_view
 from glowviz.app import kernel_pairs
 from glowviz.app.findings import findings
 from glowviz.app.measured import Runs
@@ -80,3 +81,14 @@ def test_findings_rank_what_was_left_out_first(both: tuple[Recording, Recording]
     assert len(found) <= 5
     calls = [one for one in findings(both[0]) if "the interpreter runs them" in one["text"]]
     assert calls  # this target has no machine code at all
+
+
+@pytest.mark.parametrize(("seconds", "offered"), [(1e-7, False), (1e-4, True)])
+def test_threads_are_offered_only_where_they_could_help(
+    both: tuple[Recording, Recording], monkeypatch: pytest.MonkeyPatch, seconds: float, offered: bool
+) -> None:
+    rows = both[0].query("SELECT position FROM kernels")
+    monkeypatch.setattr(findings_view, "instruction_times", lambda _: {row["position"]: seconds for row in rows})
+    monkeypatch.setattr(findings_view.os, "cpu_count", lambda: 64)
+    labels = [one["action"]["label"] for one in findings(both[0]) if one["action"]]
+    assert ("Try 64 threads" in labels) == offered
